@@ -6,6 +6,7 @@ Times are integer milliseconds since the epoch (UTC), sizes are bytes, numbers c
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import NewType
 
@@ -29,8 +30,11 @@ __all__ = [
     "Mark",
     "Millis",
     "News",
+    "NextHop",
     "OutboxRow",
     "Recipient",
+    "RecipientResult",
+    "RelayJob",
     "evolve",
 ]
 
@@ -375,3 +379,49 @@ class OutboxRow:
     orcpt: str = ""
     trace: bytes = b""
     delay_told: bool = False
+
+
+@frozen
+class NextHop:
+    """One host to try for a relay job, with its addresses already looked up."""
+
+    host: str  # for SNI, certificate checks and reports; an address literal is allowed
+    addresses: tuple[str, ...]
+    port: int = 25
+    implicit_tls: bool = False  # TLS from the first byte (RFC 8314), for a smarthost on 465
+
+
+@frozen
+class RelayJob:
+    """One message on its way to several recipients that share a destination; see ``IRelay.send``.
+
+    ``read(start, stop)`` gives that range of the message, at once or later; ``size`` is its length.
+    """
+
+    hosts: tuple[NextHop, ...]  # in order of preference
+    sender: str  # "" is the null reverse path
+    recipients: tuple[str, ...]
+    read: Callable[[int, int], bytes | Awaitable[bytes]]
+    size: int
+    smtputf8: bool = False
+    eight_bit: bool = False
+    tls: str = "opportunistic"  # or "required" (encrypted), "verified" (and the right certificate), "none"
+    login: tuple[str, str] | None = None  # user and password for a smarthost; never sent in clear text
+    envid: str = ""
+    ret: str = ""
+    notify: tuple[str, ...] = ()  # beside recipients, or empty (RFC 3461)
+    orcpt: tuple[str, ...] = ()
+    cid: str = ""  # connection id for the log
+
+
+@frozen
+class RecipientResult:
+    """What became of one recipient of a relay job."""
+
+    recipient: str
+    outcome: str  # "sent", "retry" or "failed"
+    code: int  # SMTP reply code; 0 when no server answered
+    enhanced: str  # "5.1.1"
+    text: str  # the server's words, or ours when none answered
+    remote_mta: str = ""  # the host that answered
+    tls: str = ""  # "TLSv1.3 with cipher ...", "" in clear text
