@@ -93,6 +93,12 @@ class NoSuchDomain(NoSuchThing):
     public_default = "The domain does not exist or accepts no mail."
 
 
+class AcceptsNoMail(NoSuchDomain):
+    """The domain exists and says with a null MX that it takes no mail (RFC 7505)."""
+
+    public_default = "The domain accepts no mail."
+
+
 class Exists(PosthouseError):
     """A thing of that name is there already."""
 

@@ -1,0 +1,1 @@
+"""DNS for mail: answers told apart from failures. See :mod:`posthouse.dns.resolver`."""
