@@ -1,7 +1,8 @@
 """How fast WBXML is read and written, beside libwbxml.
 
-Run: ``python bench/wbxml.py``. libwbxml (Debian's libwbxml2-1) makes XML text out of WBXML and the other way
-round, which is the work closest to ours; it is called in this process, without the cost of starting a program.
+Run: ``python bench/wbxml.py``. libwbxml (Debian's libwbxml2-1) makes XML text out of WBXML and the other
+way round, which is the work closest to ours; it is called in this process, without the cost of starting a
+program. Sizes are those of the WBXML.
 """
 
 from __future__ import annotations
@@ -223,8 +224,8 @@ def main() -> None:
         for name, function in rows:
             seconds = best(function)
             print(
-                f"  {name:18} {len(data) / seconds / 1e6:9.1f} MB/s {elements / seconds / 1e6:7.2f} M elements/s"
-                f" {seconds * 1e3:8.2f} ms"
+                f"  {name:18} {len(data) / seconds / 1e6:9.1f} MB/s"
+                f" {elements / seconds / 1e6:7.2f} M elements/s {seconds * 1e3:8.2f} ms"
             )
 
 
