@@ -237,6 +237,11 @@ class LimitTests(SynchronousTestCase):
         with self.assertRaises(TooLarge):
             decode(HEADER + b"\x43\x05\x01" * 10_000 + b"\x05")
 
+    def test_page_switches_before_the_root(self) -> None:
+        decode(HEADER + b"\x00\x00" * 99 + b"\x05")
+        with self.assertRaises(TooLarge):
+            decode(HEADER + b"\x00\x00" * 100 + b"\x05")
+
     def test_string_table_cannot_blow_a_document_up(self) -> None:
         table = b"x" * 60_000 + b"\0"
         header = bytes.fromhex("03016A83D461") + table

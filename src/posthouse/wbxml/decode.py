@@ -63,6 +63,9 @@ class Limits:
 
 DEFAULT = Limits()
 
+#: Page switches and processing instructions in front of the document element.
+_MOST_PROLOG = 100
+
 #: Distinct names of skipped things that a document lists at most.
 _MOST_SKIPPED = 64
 
@@ -242,7 +245,7 @@ def _steps(data: bytes, limits: Limits, slice_: int) -> Generator[None, None, Do
 def _prolog(data: bytes, pos: int, extras: Extras) -> tuple[int, int]:
     """Pass over what may stand in front of the document element: the code page in force, and where it is."""
     number = 0
-    while True:
+    for _ in range(_MOST_PROLOG):
         if data[pos] == SWITCH_PAGE:
             number = data[pos + 1]
             pos += 2
@@ -252,6 +255,7 @@ def _prolog(data: bytes, pos: int, extras: Extras) -> tuple[int, int]:
             return number, pos
         else:
             raise Malformed(cause=f"token 0x{data[pos]:02X} in place of the document element")
+    raise TooLarge(cause="no document element in sight")
 
 
 def _unusual_tag(
