@@ -1,0 +1,2 @@
+"""Operations on domains, people, queue and devices; the same functions serve the daemon and the offline
+tool."""

@@ -1,0 +1,1 @@
+"""The ``posthouse`` command: thin calls into the rooms."""

@@ -1,0 +1,267 @@
+"""Domains, users, app passwords and aliases.
+
+A new password and a disabled account take effect at once: every remembered login is dropped and every parked
+request of the account ends, before the operation answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+from posthouse.admin.registry import Ports, operation
+from posthouse.auth.passwords import make_app_password
+from posthouse.errors import Conflict, Exists, Malformed, NoSuchAccount, NoSuchThing
+from posthouse.mime import addresses
+from posthouse.model import Account
+from posthouse.store import accounts
+
+__all__ = ["account_of", "make_password"]
+
+# RFC 5322 3.2.3 dot-atom, with RFC 6532's characters; a quoted local part is asking for trouble.
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff.-]{1,64}")
+_DOMAIN_NAME = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+MIN_PASSWORD = 8  # characters; NIST SP 800-63B 3.1.1.2
+
+
+def make_password(random: Any) -> str:
+    """A password of 100 random bits in four groups, without letters that look alike ("7kq2x-...")."""
+    text = base64.b32encode(random(13)).decode().lower().translate(str.maketrans("l1o0", "w8x9"))[:20]
+    return "-".join(text[start : start + 5] for start in range(0, 20, 5))
+
+
+def fold_address(text: str) -> str:
+    """The folded form of an address that an administrator typed.
+
+    :raises Malformed: it is none.
+    """
+    folded = addresses.fold_address(text.strip())
+    local, at, domain = folded.rpartition("@")
+    if not at or not _LOCAL.fullmatch(local) or not _DOMAIN_NAME.fullmatch(domain) or ".." in f".{local}.":
+        raise Malformed(f'"{text[:100]}" is not a mail address; write it like ann@example.org.')
+    return folded
+
+
+async def account_of(ports: Ports, address: str) -> Account:
+    """The account with that primary address.
+
+    :raises NoSuchAccount: none has it.
+    """
+    folded = fold_address(address)
+    found: Account | None = await ports.db.read(lambda tx: accounts.account_by_address(tx, folded))
+    if found is None:
+        raise NoSuchAccount(f"There is no user {folded}.")
+    return found
+
+
+@operation("domain add")
+async def domain_add(ports: Ports, domain: str) -> dict[str, Any]:
+    """Take mail for a domain."""
+    name = _domain(domain)
+    await ports.db.write(lambda tx: accounts.add_domain(tx, name, ports.now()))
+    return {"domain": name}
+
+
+@operation("domain list")
+async def domain_list(ports: Ports) -> list[dict[str, Any]]:
+    """List the domains of this server."""
+    return [{"domain": name} for name in await ports.db.read(accounts.domains)]
+
+
+@operation("domain delete")
+async def domain_delete(ports: Ports, domain: str) -> dict[str, Any]:
+    """Take no more mail for a domain; it must have no users and no aliases left."""
+    name = _domain(domain)
+
+    def delete(tx: Any) -> None:
+        if name not in accounts.domains(tx):
+            raise NoSuchThing(f"There is no domain {name}.")
+        for account in accounts.accounts(tx):
+            if account.address.endswith("@" + name):
+                raise Conflict(f"The domain {name} still has the user {account.address}.")
+        for alias, _ in accounts.aliases(tx):
+            if alias.endswith("@" + name):
+                raise Conflict(f"The domain {name} still has the alias {alias}.")
+        accounts.delete_domain(tx, name)
+
+    await ports.db.write(delete)
+    return {"domain": name}
+
+
+@operation("user add")
+async def user_add(
+    ports: Ports, address: str, password: str | None = None, name: str = "", admin: bool = False
+) -> dict[str, Any]:
+    """Add a user with a mailbox; without a password one is made and shown once."""
+    folded = fold_address(address)
+    secret, shown = _secret(ports, password)
+    hashed = await ports.hash_password(secret)
+
+    def add(tx: Any) -> Account:
+        domain = folded.rpartition("@")[2]
+        if not accounts.is_local_domain(tx, domain):
+            raise NoSuchThing(
+                f"There is no domain {domain} here; add it first: posthouse domain add {domain}"
+            )
+        if accounts.account_by_address(tx, folded) is not None:
+            raise Exists(f"There is a user {folded} already.")
+        return accounts.add_account(tx, folded, name, hashed, admin, ports.now())
+
+    account: Account = await ports.db.write(add)
+    return _account(account) | shown
+
+
+@operation("user list")
+async def user_list(ports: Ports) -> list[dict[str, Any]]:
+    """List all users."""
+    return [_account(account) for account in await ports.db.read(accounts.accounts)]
+
+
+@operation("user passwd")
+async def user_passwd(ports: Ports, address: str, password: str | None = None) -> dict[str, Any]:
+    """Set a user's password, at once; without one, one is made and shown once."""
+    account = await account_of(ports, address)
+    secret, shown = _secret(ports, password)
+    hashed = await ports.hash_password(secret)
+    await ports.db.write(lambda tx: accounts.set_password(tx, account.id, hashed))
+    ports.forget(account.id, account.mailbox_id)
+    return {"address": account.address} | shown
+
+
+@operation("user disable")
+async def user_disable(ports: Ports, address: str) -> dict[str, Any]:
+    """Refuse a user's logins and mail for now, at once; nothing is deleted."""
+    return await _enable(ports, address, False)
+
+
+@operation("user enable")
+async def user_enable(ports: Ports, address: str) -> dict[str, Any]:
+    """Let a disabled user in again."""
+    return await _enable(ports, address, True)
+
+
+async def _enable(ports: Ports, address: str, enabled: bool) -> dict[str, Any]:
+    account = await account_of(ports, address)
+    await ports.db.write(lambda tx: accounts.set_enabled(tx, account.id, enabled))
+    ports.forget(account.id, account.mailbox_id)
+    return {"address": account.address, "enabled": enabled}
+
+
+@operation("user delete")
+async def user_delete(ports: Ports, address: str) -> dict[str, Any]:
+    """Delete a user and the whole mailbox, for ever."""
+    account = await account_of(ports, address)
+    await ports.db.write(lambda tx: accounts.set_enabled(tx, account.id, False))
+    ports.forget(account.id, account.mailbox_id)
+    # In slices, so that a large mailbox does not hold up everybody's mail (one writer).
+    while not await ports.db.write(lambda tx: accounts.delete_account(tx, account.id)):
+        pass
+    return {"address": account.address}
+
+
+@operation("app-password add")
+async def app_password_add(ports: Ports, address: str, label: str) -> dict[str, Any]:
+    """Make a password for one device or program, shown once."""
+    account = await account_of(ports, address)
+    if not label.strip() or len(label) > 100:
+        raise Malformed("The label must have 1 to 100 characters.")
+    text, digest = make_app_password(ports.random)
+    number = await ports.db.write(
+        lambda tx: accounts.add_app_password(tx, account.id, label.strip(), digest, ports.now())
+    )
+    return {"id": number, "address": account.address, "label": label.strip(), "password": text}
+
+
+@operation("app-password list")
+async def app_password_list(ports: Ports, address: str) -> list[dict[str, Any]]:
+    """List the app passwords of a user (never the passwords themselves)."""
+    account = await account_of(ports, address)
+    rows = await ports.db.read(lambda tx: accounts.app_passwords(tx, account.id))
+    return [{"id": row[0], "label": row[1], "created": row[2], "last_used": row[3]} for row in rows]
+
+
+@operation("app-password delete")
+async def app_password_delete(ports: Ports, address: str, id: int) -> dict[str, Any]:
+    """Withdraw an app password, at once."""
+    account = await account_of(ports, address)
+
+    def delete(tx: Any) -> None:
+        if id not in [row[0] for row in accounts.app_passwords(tx, account.id)]:
+            raise NoSuchThing(f"{account.address} has no app password {id}.")
+        accounts.delete_app_password(tx, id)
+
+    await ports.db.write(delete)
+    ports.forget(account.id, account.mailbox_id)
+    return {"id": id, "address": account.address}
+
+
+@operation("alias add")
+async def alias_add(ports: Ports, address: str, targets: list[str]) -> dict[str, Any]:
+    """Let an address mean one or more others."""
+    folded = fold_address(address)
+    to = [fold_address(target) for target in targets]
+    if not to:
+        raise Malformed("An alias needs at least one target.")
+
+    def add(tx: Any) -> None:
+        domain = folded.rpartition("@")[2]
+        if not accounts.is_local_domain(tx, domain):
+            raise NoSuchThing(
+                f"There is no domain {domain} here; add it first: posthouse domain add {domain}"
+            )
+        if accounts.account_by_address(tx, folded) is not None:
+            raise Exists(f"There is a user {folded} already.")
+        accounts.add_alias(tx, folded, to, ports.now())
+
+    await ports.db.write(add)
+    return {"alias": folded, "targets": to}
+
+
+@operation("alias list")
+async def alias_list(ports: Ports) -> list[dict[str, Any]]:
+    """List all aliases."""
+    return [{"alias": alias, "targets": list(to)} for alias, to in await ports.db.read(accounts.aliases)]
+
+
+@operation("alias delete")
+async def alias_delete(ports: Ports, address: str) -> dict[str, Any]:
+    """Delete an alias."""
+    folded = fold_address(address)
+
+    def delete(tx: Any) -> None:
+        if folded not in [alias for alias, _ in accounts.aliases(tx)]:
+            raise NoSuchThing(f"There is no alias {folded}.")
+        accounts.delete_alias(tx, folded)
+
+    await ports.db.write(delete)
+    return {"alias": folded}
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "address": account.address,
+        "name": account.name,
+        "enabled": account.enabled,
+        "admin": account.admin,
+        "created": account.created,
+    }
+
+
+def _secret(ports: Ports, password: str | None) -> tuple[bytes, dict[str, str]]:
+    """(bytes to hash, what to show once)."""
+    if password is None:
+        made = make_password(ports.random)
+        return made.encode(), {"password": made}
+    if len(password) < MIN_PASSWORD:
+        raise Malformed(f"A password needs {MIN_PASSWORD} characters at least.")
+    return password.encode("utf-8", "surrogatepass"), {}
+
+
+def _domain(text: str) -> str:
+    try:
+        return fold_address("postmaster@" + text.strip()).rpartition("@")[2]
+    except Malformed:
+        raise Malformed(f'"{text[:100]}" is not a domain; write it like example.org.') from None

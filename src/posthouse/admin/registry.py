@@ -1,0 +1,122 @@
+"""The table of operations, and the one way to call them.
+
+An operation is an ``async`` function of ``Ports`` and keyword arguments. ``run`` checks the arguments
+against the function's own annotations, so a request from the control socket can neither name an unknown
+operation nor pass a value of the wrong type; what comes back is made of dicts, lists, texts, numbers
+and None (JSON)."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable
+from types import UnionType
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from posthouse.errors import Malformed, NoSuchThing
+from posthouse.interfaces import IDatabase
+
+__all__ = ["OPERATIONS", "Operation", "Ports", "operation", "run"]
+
+MAX_TEXT = 10_000  # characters of one argument
+
+
+def _nothing(*_: Any) -> None:
+    """The default of a port that only a running daemon has."""
+
+
+@frozen
+class Ports:
+    """What operations need of the house around them.
+
+    :ivar now: milliseconds since the epoch.
+    :ivar random: that many unguessable bytes.
+    :ivar hash_password: Deferred (or awaitable) of the stored form.
+    :ivar forget: an account's remembered logins and parked requests end now (account id, mailbox id).
+    :ivar run_queue: look at the outbox now.
+    :ivar status: what the running daemon says about itself.
+    """
+
+    db: IDatabase
+    now: Callable[[], int]
+    random: Callable[[int], bytes]
+    hash_password: Callable[[bytes], Awaitable[str]]
+    forget: Callable[[int, int], None] = _nothing
+    run_queue: Callable[[], None] = _nothing
+    status: Callable[[], dict[str, Any]] = dict
+
+
+@frozen
+class Operation:
+    """One entry of the table: ``name`` as on the command line ("user add")."""
+
+    name: str
+    function: Callable[..., Awaitable[Any]]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().split("\n")[0]
+
+    def parameters(self) -> dict[str, tuple[Any, bool]]:
+        """Name -> (type, required) of every argument but ``ports``."""
+        hints = typing.get_type_hints(self.function)
+        signature = inspect.signature(self.function)
+        return {
+            name: (hints[name], parameter.default is inspect.Parameter.empty)
+            for name, parameter in list(signature.parameters.items())[1:]
+        }
+
+
+OPERATIONS: dict[str, Operation] = {}
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+
+def operation(name: str) -> Callable[[F], F]:
+    """Enter a function into the table."""
+
+    def enter(function: F) -> F:
+        OPERATIONS[name] = Operation(name, function)
+        return function
+
+    return enter
+
+
+async def run(ports: Ports, name: str, arguments: dict[str, Any]) -> Any:
+    """Call one operation by name.
+
+    :raises NoSuchThing: no such operation. :raises Malformed: unknown, missing or wrong arguments.
+    :raises PosthouseError: what the operation itself refuses.
+    """
+    entry = OPERATIONS.get(name)
+    if entry is None:
+        raise NoSuchThing(f'There is no operation "{name[:100]}".')
+    known = entry.parameters()
+    for key in arguments:
+        if key not in known:
+            raise Malformed(f'"{name}" takes no "{key[:100]}".')
+    for key, (kind, required) in known.items():
+        if key not in arguments:
+            if required:
+                raise Malformed(f'"{name}" needs "{key}".')
+        elif not _fits(arguments[key], kind):
+            raise Malformed(f'"{key}" of "{name}" has the wrong type or is too long.')
+    return await entry.function(ports, **arguments)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) in (typing.Union, UnionType):
+        return any(_fits(value, one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is list:
+        return (
+            isinstance(value, list)
+            and len(value) <= 1000
+            and all(_fits(x, typing.get_args(kind)[0]) for x in value)
+        )
+    if kind is str:
+        return isinstance(value, str) and len(value) <= MAX_TEXT and "\0" not in value
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62
+    return isinstance(value, kind)

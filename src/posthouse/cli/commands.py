@@ -1,0 +1,130 @@
+"""The words of the ``posthouse`` command: which arguments belong to which operation.
+
+Every operation of ``posthouse.admin`` has its command here (a test compares the two tables).
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from attrs import frozen
+
+__all__ = ["COMMANDS", "GROUPS", "Argument", "Command", "fill"]
+
+
+@frozen
+class Argument:
+    """One argument: ``name`` as argparse wants it, and its options."""
+
+    name: str
+    help: str
+    options: dict[str, Any] = {}  # noqa: RUF008 (never changed)
+
+
+@frozen
+class Command:
+    """One command. ``columns`` are what a table shows of each row; empty: every key."""
+
+    operation: str
+    arguments: tuple[Argument, ...] = ()
+    columns: tuple[str, ...] = ()
+    password: bool = False
+
+
+_ADDRESS = Argument("address", "the user, such as ann@example.org")
+_DOMAIN = Argument("domain", "the domain, such as example.org")
+_OF = Argument("--user", "only this user's", {"dest": "address", "metavar": "ADDRESS"})
+_ID = Argument("id", "the number that the list shows", {"type": int})
+
+GROUPS = {
+    "domain": "domains that this server takes mail for",
+    "user": "people with a mailbox and a login",
+    "app-password": "passwords for one device or program",
+    "alias": "addresses that mean others",
+    "queue": "outgoing mail that waits",
+    "device": "phones and what they do",
+}
+
+COMMANDS: tuple[Command, ...] = (
+    Command("domain add", (_DOMAIN,)),
+    Command("domain list"),
+    Command("domain delete", (_DOMAIN,)),
+    Command(
+        "user add",
+        (
+            _ADDRESS,
+            Argument("--name", "the name that mail shows", {"default": ""}),
+            Argument("--admin", "may administer the server", {"action": "store_true"}),
+        ),
+        password=True,
+    ),
+    Command("user list", columns=("address", "name", "enabled", "admin", "created")),
+    Command("user passwd", (_ADDRESS,), password=True),
+    Command("user disable", (_ADDRESS,)),
+    Command("user enable", (_ADDRESS,)),
+    Command("user delete", (_ADDRESS,)),
+    Command("app-password add", (_ADDRESS, Argument("label", 'what it is for, such as "my phone"'))),
+    Command("app-password list", (_ADDRESS,)),
+    Command("app-password delete", (_ADDRESS, _ID)),
+    Command(
+        "alias add",
+        (
+            Argument("address", "the alias, such as office@example.org"),
+            Argument("targets", "the addresses that it means", {"nargs": "+"}),
+        ),
+    ),
+    Command("alias list"),
+    Command("alias delete", (Argument("address", "the alias"),)),
+    Command("queue list", columns=("id", "sender", "recipient", "attempts", "due", "last_reply")),
+    Command("queue show", (_ID,)),
+    Command("queue retry", (Argument("id", "one message; without it, all", {"type": int, "nargs": "?"}),)),
+    Command("queue drop", (_ID,)),
+    Command(
+        "device list",
+        (_OF,),
+        columns=("id", "address", "device", "type", "protocol", "last_seen", "last_command", "trace"),
+    ),
+    Command(
+        "device log",
+        (
+            Argument("device", "the device id, or the number that the list shows"),
+            _OF,
+            Argument("--lines", "at most so many (100)", {"type": int, "default": 100}),
+        ),
+    ),
+    Command(
+        "device trace",
+        (
+            Argument("device", "the device id, or the number that the list shows"),
+            Argument("on", "on or off", {"choices": ("on", "off")}),
+            _OF,
+        ),
+    ),
+    Command("status"),
+)
+
+
+def fill(parser: argparse.ArgumentParser, subparsers: Any, summaries: dict[str, str]) -> None:
+    """Add every command to the parser; ``summaries`` maps an operation to its one-line help."""
+    groups: dict[str, Any] = {}
+    for command in COMMANDS:
+        group, _, verb = command.operation.partition(" ")
+        summary = summaries[command.operation]
+        if not verb:
+            place = subparsers.add_parser(group, help=summary, description=summary)
+        else:
+            if group not in groups:
+                outer = subparsers.add_parser(group, help=GROUPS[group], description=GROUPS[group])
+                groups[group] = outer.add_subparsers(metavar="ACTION", required=True)
+            place = groups[group].add_parser(verb, help=summary, description=summary)
+        for argument in command.arguments:
+            place.add_argument(argument.name, help=argument.help, **argument.options)
+        if command.password:
+            place.add_argument(
+                "--password-stdin",
+                action="store_true",
+                help="read the password from standard input (one line)",
+            )
+            place.add_argument("--generate", action="store_true", help="make a password and show it once")
+        place.set_defaults(command=command)

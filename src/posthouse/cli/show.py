@@ -1,0 +1,62 @@
+"""Results of operations as people read them: tables, pairs, lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["as_text"]
+
+# Keys whose whole numbers are moments (milliseconds since the epoch).
+_MOMENTS = {
+    "created",
+    "due",
+    "expires",
+    "last_attempt",
+    "last_used",
+    "first_seen",
+    "last_seen",
+    "started",
+    "at",
+}
+
+
+def as_text(result: Any, columns: tuple[str, ...] = ()) -> str:
+    """A list of objects becomes a table, an object ``key: value`` lines, anything else its text."""
+    if isinstance(result, list):
+        if not result:
+            return "(none)"
+        if isinstance(result[0], dict):
+            return _table(result, columns or tuple(result[0]))
+        return "\n".join(_value("", one) for one in result)
+    if isinstance(result, dict):
+        width = max((len(key) for key in result), default=0)
+        return "\n".join(f"{key + ':':<{width + 1}} {_value(key, value)}" for key, value in result.items())
+    return _value("", result)
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    cells = [[column.replace("_", " ").upper() for column in columns]]
+    cells += [[_value(column, row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def _value(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(key, one) for one in value) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(name, one)}" for name, one in value.items()) or "-"
+    if key in _MOMENTS and isinstance(value, int):
+        return (
+            datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") + " UTC" if value else "-"
+        )
+    # What a peer said must not steer the terminal.
+    return "".join(char if char.isprintable() else "?" for char in str(value))

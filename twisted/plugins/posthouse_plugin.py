@@ -1,0 +1,10 @@
+"""Makes ``twistd mailserver`` known to Twisted. Not named like the package, so that neither hides the other."""
+
+from twisted.application.service import ServiceMaker
+
+mailserver = ServiceMaker(
+    "Posthouse mail server",
+    "posthouse.tap",
+    "A mail server with SMTP and Exchange ActiveSync.",
+    "mailserver",
+)
