@@ -30,7 +30,8 @@ _TOKEN_PLAIN = re.compile(
 _COMMENT = re.compile(r"\([^()]*\)")
 _PAREN = re.compile(r"[()\\]")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_SIMPLE = re.compile(r"[^\"(\\:;<>\[\],]*<[^\s\"(\\:;<>\[\],]+>|[^\s\"(\\:;<>\[\],]+@[^\s\"(\\:;<>\[\],]+")
+_SPECIAL = re.compile(r"[\"(\\:;\[]")
+_QUOTED = re.compile(r'"([^"\\]*)"\s*<([^\s<>,"()\\:;\[\]]+)>')
 _SPACES = re.compile(r"\s+")
 _ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ \-\u0080-\U0010ffff]*")
 _SPECIALS = re.compile(r'(["\\])')
@@ -53,12 +54,31 @@ def parse_mailboxes(value: str | bytes, limit: int = MAX_MAILBOXES) -> list[Mail
     text = text[:MAX_VALUE].strip()
     if not text:
         return []
-    if _SIMPLE.fullmatch(text):
-        name, bracket, address = text.partition("<")
-        if not bracket:
-            return [Mailbox("", _address(text))]
-        return [Mailbox(_name(name), _address(address[:-1]))]
+    quoted = _QUOTED.fullmatch(text)
+    if quoted is not None:
+        return [Mailbox(_name(quoted[1]), _address(quoted[2]))]
+    if _SPECIAL.search(text) is None:
+        found = _simple(text, limit)
+        if found is not None:
+            return found
     return _parse(text, limit)
+
+
+def _simple(text: str, limit: int) -> list[Mailbox] | None:
+    """The plain forms ``name <address>`` and ``address``, nearly all there is; None for anything else."""
+    found: list[Mailbox] = []
+    for piece in text.split(",", limit)[:limit]:
+        piece = piece.strip()
+        if piece.endswith(">"):
+            name, _, address = piece[:-1].partition("<")
+            if "<" in address or ">" in address or ">" in name or not address:
+                return None
+            found.append(Mailbox(_name(name) if name else "", _address(address)))
+        elif piece:
+            if "<" in piece or ">" in piece or "@" not in piece or len(piece.split(None, 1)) > 1:
+                return None
+            found.append(Mailbox("", _address(piece)))
+    return found
 
 
 def _name(phrase: str) -> str:

@@ -184,7 +184,9 @@ class Bodies:
     native: int = 1
 
 
-class _Choice:
+class Choice:
+    """The outcome of sorting parts: paths in ``inline`` belong to the body's looks."""
+
     __slots__ = ("attached", "calendar", "html", "inline", "plain")
 
     def __init__(self) -> None:
@@ -195,7 +197,7 @@ class _Choice:
         self.inline: set[str] = set()
 
 
-def _choose(part: Part, choice: _Choice, inside: str) -> None:
+def _choose(part: Part, choice: Choice, inside: str) -> None:
     """Sort ``part`` and what is below it into body and attachments.
 
     ``inside`` says what it belongs to: "" the body itself, "alternative", "related" (a root's companion),
@@ -244,7 +246,7 @@ def _choose(part: Part, choice: _Choice, inside: str) -> None:
         choice.inline.add(part.path)
 
 
-def _choose_multipart(part: Part, choice: _Choice, inside: str) -> None:
+def _choose_multipart(part: Part, choice: Choice, inside: str) -> None:
     subtype = part.content_type[10:]
     children = part.children
     if subtype == "alternative":
@@ -278,15 +280,16 @@ def _choose_multipart(part: Part, choice: _Choice, inside: str) -> None:
             _choose(child, choice, "rest" if shown and inside != "alternative" else inside)
 
 
-def _sorted(root: Part) -> _Choice:
-    choice = _Choice()
+def sort_parts(root: Part) -> Choice:
+    """Body and attachments of a message in one walk, for who needs both."""
+    choice = Choice()
     _choose(root, choice, "")
     return choice
 
 
 def choose_bodies(root: Part) -> Bodies:
     """The body parts of a message; nothing of a forwarded message inside counts."""
-    choice = _sorted(root)
+    choice = sort_parts(root)
     return Bodies(choice.plain, choice.html, choice.calendar, 2 if choice.html is not None else 1)
 
 
@@ -295,10 +298,11 @@ def attachments(root: Part, html: str | None = None) -> list[AttachmentInfo]:
 
     :param html: the HTML body, if at hand: a related part that it does not mention is then not inline.
     """
-    return _listed(_sorted(root), html)
+    return list_attachments(sort_parts(root), html)
 
 
-def _listed(choice: _Choice, html: str | None = None) -> list[AttachmentInfo]:
+def list_attachments(choice: Choice, html: str | None = None) -> list[AttachmentInfo]:
+    """What `sort_parts` put aside, as lists show it."""
     found: list[AttachmentInfo] = []
     for number, part in enumerate(choice.attached, 1):
         inline = part.path in choice.inline

@@ -26,7 +26,7 @@ _CODECS: dict[str, str] = {}
 
 def _allow(codec: str, *labels: str) -> None:
     for label in (codec, *labels):
-        _CODECS[_key(label)] = codec
+        _CODECS[_key(label)] = _CODECS[label] = codec
 
 
 def _key(label: str) -> str:
@@ -117,7 +117,7 @@ def lookup(label: str) -> str | None:
     """The name of the Python codec for a charset label, or None for ASCII and for unknown labels."""
     if len(label) > 100:
         return None
-    found = _CODECS.get(label)
+    found = _CODECS.get(label.lower())
     if found is not None:
         return found
     key = _key(label)
@@ -147,8 +147,12 @@ def code_page(label: str) -> int:
 
 def clean(text: str) -> str:
     """Text without NUL, lone surrogates (both become U+FFFD or nothing) and non-characters."""
-    if _UNCLEAN.search(text) is None:
-        return text
+    if "\x00" not in text and "\ufffe" not in text and "\uffff" not in text:
+        try:
+            text.encode("utf-8")  # much faster than looking for surrogates
+            return text
+        except UnicodeEncodeError:
+            pass
     # A pair of surrogates, as CESU-8 or UTF-7 may give it, is one character.
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return _UNCLEAN.sub(lambda m: "" if m[0] == "\x00" else "\ufffd", text)

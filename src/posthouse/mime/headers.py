@@ -20,7 +20,6 @@ MAX_TEXT = 10_000
 MAX_SEGMENTS = 100
 MAX_PARAMS = 200
 
-_FOLD = re.compile(rb"\r*\n(?=[ \t])")
 _SPACE = re.compile(r"[ \t\r\n\x0b\x0c]+")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]+")
 _WORD = re.compile(r"=\?([^?\s*]{1,80})(?:\*[^?\s]{0,40})?\?([BbQq])\?")
@@ -34,7 +33,9 @@ _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 def unfold(block: bytes) -> bytes:
     """A header block with each field on one line (RFC 5322 2.2.3)."""
-    return _FOLD.sub(b"", block)
+    return (
+        block.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t").replace(b"\n ", b" ").replace(b"\n\t", b"\t")
+    )
 
 
 def parse_headers(block: bytes, limit: int = MAX_FIELDS) -> list[tuple[str, bytes]]:

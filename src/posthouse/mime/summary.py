@@ -106,8 +106,8 @@ def summarise(root: Part, head: bytes, read: Read) -> Summary:
     raw_id = get("message-id")
     raw_reply = get("in-reply-to")
     raw_references = get("references")
-    choice = bodies._sorted(root)
-    listed = tuple(bodies._listed(choice)) if choice.attached else ()
+    choice = bodies.sort_parts(root)
+    listed = tuple(bodies.list_attachments(choice)) if choice.attached else ()
     list_id = get("list-id")
     auto = get("auto-submitted")
     precedence = get("precedence")
@@ -151,9 +151,13 @@ def _collect(head: bytes) -> dict[str, bytes]:
     wanted = _WANTED
     for line in head.split(b"\n", headers.MAX_FIELDS)[: headers.MAX_FIELDS]:
         name, _, value = line.partition(b":")
-        key = wanted.get(name) or wanted.get(name.rstrip(b" \t").lower())
+        key = wanted.get(name.lower())
         if key is None:
-            continue
+            if name[-1:] not in (b" ", b"\t"):
+                continue
+            key = wanted.get(name.rstrip(b" \t").lower())
+            if key is None:
+                continue
         value = value.strip(b" \t\r")
         if key not in values:
             values[key] = value
@@ -254,7 +258,7 @@ def _preview(plain: Part | None, rich: Part | None, read: Read) -> str:
         part = rich
         text = _first_text(part, read)
     if part is rich:
-        text = html.strip_tags(text, 4 * MAX_PREVIEW)
+        text = html.strip_tags(text, 3 * MAX_PREVIEW)
     return preview_of(text)
 
 
@@ -335,8 +339,8 @@ def index_text(root: Part, read: Read, limit: int = 1_000_000) -> str:
     raw_subject = values.get("subject")
     lines = [headers.decode_header(raw_subject) if raw_subject else ""]
     lines += [_shown(values.get(name)) for name in ("from", "to", "cc", "bcc")]
-    choice = bodies._sorted(root)
-    lines += [info.name for info in bodies._listed(choice)]
+    choice = bodies.sort_parts(root)
+    lines += [info.name for info in bodies.list_attachments(choice)]
     part = (
         choice.html
         if choice.html is not None and (choice.plain is None or choice.plain.size <= 2)
