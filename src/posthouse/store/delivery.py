@@ -1,0 +1,146 @@
+"""One message to several mailboxes and the outbox, in the caller's transaction.
+
+An SMTP client that never saw our 250 sends the same message again: a repeat within the hour (same reverse path,
+recipient and bytes, with a Message-ID) makes no second item, and is accepted as if it had (RFC 1047).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
+
+from posthouse.errors import NoSuchFolder
+from posthouse.model import BodyRef, FolderType, ItemDraft
+from posthouse.store.bodies import PreparedBody, insert_body
+from posthouse.store.dialect import clean
+from posthouse.store.items import insert_item
+from posthouse.store.outbox import OutboxDraft, enqueue
+from posthouse.store.rows import draft_columns
+from posthouse.store.transaction import Transaction
+
+__all__ = ["Copy", "Delivered", "deliver", "prune_recent"]
+
+#: ms within which the same message is a repeat
+REPEAT = 3600 * 1000
+
+
+@frozen
+class Copy:
+    """One mailbox that gets the message.
+
+    The folder is ``folder_id``, or the one with ``role``, or the one of ``folder_type``.
+    """
+
+    mailbox_id: int
+    recipient: str
+    trace: bytes = b""
+    folder_type: FolderType = FolderType.INBOX
+    folder_id: int = 0
+    role: str = ""
+    read: bool = False
+    origin: int = 0
+
+
+@frozen
+class Delivered:
+    """What became of a delivery."""
+
+    numbers: tuple[int, ...]  # one for each copy in its order, 0 for a duplicate
+    outbox_ids: tuple[int, ...]
+    duplicates: int
+    body: BodyRef | None = None  # None when all of it was a duplicate
+
+
+def deliver(
+    tx: Transaction,
+    body: BodyRef | PreparedBody,
+    draft: ItemDraft,
+    copies: Sequence[Copy],
+    sender: str,
+    outbox: Sequence[OutboxDraft],
+    now: int,
+    *,
+    dedupe: bool = True,
+) -> Delivered:
+    """Deliver to mailboxes and queue for elsewhere; ``body_id`` of the outbox drafts is filled in here.
+
+    :param draft: the item, with ``size`` of the body; each copy's ``trace`` goes in front and counts.
+    :param sender: the reverse path, for recognising repeats. :param dedupe: False for mail made here.
+    :raises NoSuchFolder: a copy's folder is gone. :raises NoSuchAccount: a mailbox is.
+    """
+    recognise = dedupe and bool(draft.message_id)
+    ref = body if isinstance(body, BodyRef) else None
+    columns = None
+    numbers = []
+    duplicates = 0
+    for copy in copies:
+        if recognise and not _is_first(tx, sender, copy.recipient, body.sha256, now):
+            duplicates += 1
+            numbers.append(0)
+            continue
+        if ref is None:
+            ref = insert_body(tx, body, now)  # type: ignore[arg-type]
+        if columns is None:
+            columns = draft_columns(draft)
+        folder_id, uid = _count_in(tx, copy, draft)
+        numbers.append(
+            insert_item(
+                tx, copy.mailbox_id, folder_id, uid, draft, columns, copy.trace, ref.id,
+                read=copy.read or draft.read, origin=copy.origin,
+            )
+        )  # fmt: skip
+    outbox_ids = []
+    for row in outbox:
+        if recognise and not _is_first(tx, sender, row.recipient, body.sha256, now):
+            duplicates += 1
+            continue
+        if ref is None:
+            ref = insert_body(tx, body, now)  # type: ignore[arg-type]
+        outbox_ids.append(enqueue(tx, evolve(row, body_id=ref.id), now))
+    return Delivered(tuple(numbers), tuple(outbox_ids), duplicates, ref)
+
+
+def _is_first(tx: Transaction, sender: str, recipient: str, sha256: bytes, now: int) -> bool:
+    row = tx.one(
+        "INSERT INTO recent_delivery (sender, recipient, sha256, at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (sha256, recipient, sender) DO UPDATE SET at = excluded.at "
+        "WHERE recent_delivery.at < excluded.at - ? RETURNING id",
+        (clean(sender), clean(recipient), sha256, now, REPEAT),
+    )
+    return row is not None
+
+
+_COUNT = (
+    "UPDATE folder SET uid_next = uid_next + 1, total = total + ?, unread = unread + ? "
+    "WHERE mailbox_id = ? AND deleted = 0 AND {} RETURNING id, uid_next"
+)
+_COUNT_BY_TYPE = _COUNT.format("type = ?")
+_COUNT_BY_ID = _COUNT.format("id = ?")
+_COUNT_BY_ROLE = _COUNT.format("role = ? AND role <> ''")
+
+
+def _count_in(tx: Transaction, copy: Copy, draft: ItemDraft) -> tuple[int, int]:
+    """Find the folder and count the item in, in one statement. :returns: (folder id, IMAP uid)."""
+    visible = 0 if draft.hidden else 1
+    unread = 0 if copy.read or draft.read else visible
+    if copy.folder_id:
+        row = tx.one(_COUNT_BY_ID, (visible, unread, copy.mailbox_id, copy.folder_id))
+    elif copy.role:
+        row = tx.one(_COUNT_BY_ROLE, (visible, unread, copy.mailbox_id, copy.role))
+    else:
+        row = tx.one(_COUNT_BY_TYPE, (visible, unread, copy.mailbox_id, int(copy.folder_type)))
+    if row is None:
+        raise NoSuchFolder(cause=f"mailbox {copy.mailbox_id} has no such folder")
+    return row[0], row[1] - 1
+
+
+def prune_recent(tx: Transaction, now: int, limit: int) -> int:
+    """Forget deliveries older than the hour. :returns: how many; call it again until 0."""
+    ids = [
+        (row_id,)
+        for row_id, at in tx.execute("SELECT id, at FROM recent_delivery ORDER BY id LIMIT ?", (limit,))
+        if at < now - REPEAT
+    ]
+    tx.many("DELETE FROM recent_delivery WHERE id = ?", ids)
+    return len(ids)

@@ -1,0 +1,210 @@
+"""The outbox: one row for each recipient elsewhere, until it was delivered, bounced or dropped.
+
+A row that is being sent is *leased*: should the process die meanwhile, ``release_leases`` at the next start
+makes it due again, later with each attempt that ended so (at least once, never a tight loop).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from posthouse.model import OutboxRow
+from posthouse.store.dialect import clean
+from posthouse.store.rows import padded
+from posthouse.store.transaction import Transaction
+
+__all__ = [
+    "OutboxDraft",
+    "drop",
+    "due",
+    "enqueue",
+    "failed",
+    "hold",
+    "lease",
+    "listing",
+    "mark_delay_told",
+    "next_due",
+    "outbox_row",
+    "prune",
+    "release_leases",
+    "retry",
+    "retry_now",
+    "sent",
+]
+
+#: ms for which finished rows are kept for the administrator
+KEEP = 24 * 3600 * 1000
+# Each attempt that a crash cut short postpones the next one by this much.
+_AFTER_CRASH = 60 * 1000
+_REPLY_LENGTH = 2000
+
+_COLUMNS = (
+    "id, account_id, body_id, size, sender, recipient, created, due, expires, attempts, state, last_reply, "
+    "last_attempt, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, delay_told"
+)
+
+
+@frozen
+class OutboxDraft:
+    """A recipient to send to. ``body_id`` is filled in by ``delivery.deliver``."""
+
+    account_id: int | None
+    sender: str
+    recipient: str
+    size: int
+    expires: int
+    due: int
+    body_id: int = 0
+    smtputf8: bool = False
+    eight_bit: bool = False
+    trace: bytes = b""
+    envid: str = ""
+    ret: str = ""
+    notify: str = ""
+    orcpt: str = ""
+
+
+def _row(row: tuple) -> OutboxRow:  # type: ignore[type-arg]
+    return OutboxRow(*row[:13], bool(row[13]), bool(row[14]), *row[15:20], bool(row[20]))
+
+
+def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
+    """Queue one recipient. :returns: the row's id."""
+    return int(
+        tx.value(
+            "INSERT INTO outbox (account_id, body_id, size, sender, recipient, created, due, due_before, "
+            "expires, state, smtputf8, eight_bit, envid, ret, notify, orcpt, trace) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'due', ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (
+                draft.account_id, draft.body_id, draft.size, clean(draft.sender), clean(draft.recipient), now,
+                draft.due, draft.due, draft.expires, int(draft.smtputf8), int(draft.eight_bit),
+                clean(draft.envid), clean(draft.ret), clean(draft.notify), clean(draft.orcpt), draft.trace,
+            ),
+        )
+    )  # fmt: skip
+
+
+def due(tx: Transaction, now: int, limit: int) -> list[OutboxRow]:
+    """Rows whose time has come, the longest waiting first; a lease that ran out counts."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE state IN ('due', 'leased') AND due <= ? ORDER BY due, id LIMIT "
+        f"?",
+        (now, limit),
+    )
+    return [_row(row) for row in rows]
+
+
+def next_due(tx: Transaction) -> int | None:
+    """The earliest time at which something is due."""
+    found: int | None = tx.value("SELECT min(due) FROM outbox WHERE state IN ('due', 'leased')")
+    return found
+
+
+def lease(tx: Transaction, ids: Sequence[int], until: int) -> list[int]:
+    """Take rows for an attempt, which is counted. :returns: the ids that were still to be had."""
+    taken: list[int] = []
+    for places, portion in padded(ids):
+        rows = tx.execute(
+            "UPDATE outbox SET state = 'leased', due_before = due, due = ?, attempts = attempts + 1 "
+            f"WHERE id IN ({places}) AND state IN ('due', 'leased') RETURNING id",
+            (until, *portion),
+        )
+        taken.extend(row[0] for row in rows)
+    return sorted(taken)
+
+
+def release_leases(tx: Transaction) -> int:
+    """Make due again what a process that died had taken. Called at start. :returns: how many."""
+    tx.execute(
+        "UPDATE outbox SET state = 'due', due = due_before + (attempts - 1) * ? WHERE state = 'leased'",
+        (_AFTER_CRASH,),
+    )
+    return max(tx.rowcount, 0)
+
+
+def _end(tx: Transaction, outbox_id: int, state: str, reply: str, now: int) -> bool:
+    tx.execute(
+        "UPDATE outbox SET state = ?, last_reply = ?, last_attempt = ? WHERE id = ? "
+        "AND state IN ('due', 'leased', 'held')",
+        (state, clean(reply)[:_REPLY_LENGTH], now, outbox_id),
+    )
+    return tx.rowcount > 0
+
+
+def sent(tx: Transaction, outbox_id: int, reply: str, now: int) -> bool:
+    """It was taken over by the next hop. False when the row was finished or dropped already."""
+    return _end(tx, outbox_id, "sent", reply, now)
+
+
+def failed(tx: Transaction, outbox_id: int, reply: str, now: int) -> bool:
+    """It will never be delivered. False when the row was finished or dropped already."""
+    return _end(tx, outbox_id, "failed", reply, now)
+
+
+def retry(tx: Transaction, outbox_id: int, due: int, reply: str, now: int) -> bool:
+    """It was not delivered now; try again at ``due``. False when the row was finished or dropped already."""
+    tx.execute(
+        "UPDATE outbox SET state = 'due', due = ?, due_before = ?, last_reply = ?, last_attempt = ? "
+        "WHERE id = ? AND state IN ('due', 'leased')",
+        (due, due, clean(reply)[:_REPLY_LENGTH], now, outbox_id),
+    )
+    return tx.rowcount > 0
+
+
+def retry_now(tx: Transaction, outbox_id: int, now: int) -> bool:
+    """Make a waiting or held row due at once. False when there is none."""
+    tx.execute(
+        "UPDATE outbox SET state = 'due', due = ?, due_before = ? WHERE id = ? AND state IN ('due', 'held')",
+        (now, now, outbox_id),
+    )
+    return tx.rowcount > 0
+
+
+def hold(tx: Transaction, outbox_id: int) -> bool:
+    """Keep a row back until the administrator lets it go. False when there is none that waits."""
+    tx.execute("UPDATE outbox SET state = 'held' WHERE id = ? AND state = 'due'", (outbox_id,))
+    return tx.rowcount > 0
+
+
+def mark_delay_told(tx: Transaction, outbox_id: int) -> None:
+    """The sender was told that it takes long."""
+    tx.execute("UPDATE outbox SET delay_told = 1 WHERE id = ?", (outbox_id,))
+
+
+def outbox_row(tx: Transaction, outbox_id: int) -> OutboxRow | None:
+    """One row."""
+    row = tx.one(f"SELECT {_COLUMNS} FROM outbox WHERE id = ?", (outbox_id,))
+    return _row(row) if row else None
+
+
+def listing(tx: Transaction, limit: int, *, finished: bool = False) -> list[OutboxRow]:
+    """The queue, oldest first; with ``finished`` also what was sent or failed in the last day."""
+    states = "'due', 'leased', 'held'" + (", 'sent', 'failed'" if finished else "")
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE state IN ({states}) ORDER BY id LIMIT ?", (limit,)
+    )
+    return [_row(row) for row in rows]
+
+
+def drop(tx: Transaction, outbox_id: int) -> bool:
+    """Remove a row without a trace. False when there is none."""
+    body_id = tx.value("DELETE FROM outbox WHERE id = ? RETURNING body_id", (outbox_id,))
+    if body_id is None:
+        return False
+    tx.execute(
+        "INSERT INTO loose_body (body_id, at) VALUES (?, 0) ON CONFLICT (body_id) DO NOTHING", (body_id,)
+    )
+    return True
+
+
+def prune(tx: Transaction, now: int, limit: int) -> int:
+    """Remove what was finished a day ago. :returns: how many; call it again until 0."""
+    rows = tx.execute(
+        "SELECT id FROM outbox WHERE state IN ('sent', 'failed') AND last_attempt < ? LIMIT ?",
+        (now - KEEP, limit),
+    )
+    for (outbox_id,) in rows:
+        drop(tx, outbox_id)
+    return len(rows)
