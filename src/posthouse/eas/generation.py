@@ -1,0 +1,148 @@
+"""Two generations of a collection's state on one device: the one proved, and the one just answered.
+
+A request with the newer key proves that its answer arrived; one with the older key rolls the collection back and
+is evaluated anew (MS-ASCMD 2.2.3.181.4, R2066-2069, R5556). A key is opaque and random, so a key of another
+folder, device or reset never fits. Pure: keys are given by the caller.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from posthouse.eas import window
+from posthouse.eas.window import Batch, State
+
+
+@frozen
+class AddResult:
+    """What became of one Add of the client, kept until the next key is used (rule 3)."""
+
+    number: int
+    status: int
+    digest: str
+
+
+@frozen
+class Generation:
+    """The state under one key.
+
+    :ivar options: the sticky Options block of the last request that had one, as JSON, or None.
+    :ivar results: ClientId -> result of the Adds of the request that made this generation.
+    :ivar carried: items that the device may hold if it got this answer, beyond what the generation before knew.
+    :ivar dropped: items that it may have soft-deleted.
+    :ivar attempts: how often the same key was answered in full and yet came back.
+    """
+
+    state: State = field(factory=State)
+    options: Any = None
+    supported: tuple[str, ...] | None = None
+    filter_type: int = 0
+    results: Mapping[str, AddResult] = field(factory=dict)
+    carried: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    attempts: int = 0
+
+    def dump(self) -> bytes:
+        value = {
+            "s": self.state.to_json(),
+            "o": self.options,
+            "u": self.supported,
+            "f": self.filter_type,
+            "r": {key: [r.number, r.status, r.digest] for key, r in self.results.items()},
+            "c": self.carried,
+            "d": self.dropped,
+            "n": self.attempts,
+        }
+        return json.dumps({k: v for k, v in value.items() if v}, separators=(",", ":")).encode()
+
+    @classmethod
+    def load(cls, data: bytes) -> Generation:
+        value = json.loads(data)
+        supported = value.get("u")
+        return cls(
+            state=State.from_json(value["s"]),
+            options=value.get("o"),
+            supported=tuple(supported) if supported is not None else None,
+            filter_type=value.get("f", 0),
+            results={key: AddResult(*r) for key, r in value.get("r", {}).items()},
+            carried=tuple(value.get("c", ())),
+            dropped=tuple(value.get("d", ())),
+            attempts=value.get("n", 0),
+        )
+
+
+@frozen
+class Base:
+    """From where a request goes on.
+
+    :ivar key: the key that the request proved: it names the older generation of the next pair.
+    :ivar proved: what stays on record under that key.
+    :ivar start: the same with what a lost answer may have changed; the decision starts here.
+    :ivar repeats: results of Adds that the client may send again.
+    :ivar replay: the request came with the older key.
+    """
+
+    key: str
+    proved: Generation
+    start: State
+    repeats: Mapping[str, AddResult]
+    attempts: int
+    replay: bool
+
+
+def base_for(
+    key: str, old_key: str, old: Generation | None, new_key: str, new: Generation, written: bool
+) -> Base | None:
+    """The base for a request with ``key``, or None when the key fits neither generation (status 3).
+
+    :param written: whether the answer that carried ``new_key`` was written to the end. A bad line is not a
+        broken item (rule 16): only complete answers count as attempts.
+    """
+    if key == new_key:
+        proved = evolve(new, state=window.proved(new.state), results={}, carried=(), dropped=(), attempts=0)
+        return Base(key, proved, proved.state, {}, 0, False)
+    if old is None or not old_key or key != old_key:
+        return None
+    start = window.rolled_back(old.state, new.state, new.carried, new.dropped)
+    attempts = new.attempts + 1 if written else new.attempts
+    return Base(key, old, start, new.results, attempts, True)
+
+
+def next_generation(
+    base: Base,
+    state: State,
+    batch: Batch,
+    *,
+    options: Any,
+    supported: tuple[str, ...] | None,
+    filter_type: int,
+    results: Mapping[str, AddResult],
+) -> Generation:
+    """What goes on record under the fresh key."""
+    return Generation(
+        state=state,
+        options=options,
+        supported=supported,
+        filter_type=filter_type,
+        results=results,
+        carried=tuple(sorted(set(batch.adds) | base.start.maybe)),
+        dropped=tuple(sorted(set(batch.soft_deletes) | base.start.lacking)),
+        attempts=base.attempts,
+    )
+
+
+def shrunk(window_size: int, attempts: int) -> int:
+    """A response that never takes root: 25 items, then one, to find the item that breaks the device."""
+    if attempts >= 4:
+        return 1
+    if attempts >= 2:
+        return min(window_size, 25)
+    return window_size
+
+
+GIVE_UP = 7
+"""Attempts after which the one item that is left in the window is set aside."""

@@ -1,0 +1,530 @@
+"""The synchronisation decision: what one device is told next about one collection.
+
+``decide`` is a pure function of the state of that collection on that device, of numbered changes that a
+``Feed`` reads from the store, and of the limits of the request. Sync, Ping and GetItemEstimate all ask it, so
+a Ping never announces what a Sync will not deliver. The promise: nothing is lost, nothing is shown twice, for
+any loss of requests and responses (MS-ASCMD 2.2.3.181.4, 3.1.5.3, 3.1.5.4).
+
+The state is small, and its size does not depend on the folder:
+
+``high``, ``calm``
+    Changes and removals up to ``high`` were told, or did not concern the device. ``calm`` is where ``high`` stood
+    when nothing was left to tell: an item stands in the scan by its last change only, so while a backlog
+    goes out in pieces its older groups are still measured from there.
+``newest``
+    Items with a number up to here were told, if they belonged; those above are still to come.
+``floor``
+    An arrival key. The device knows exactly the items at or above it whose number is at most ``newest``. The
+    first fill lowers it (newest mail first) to the filter's cut-off; a rising cut-off raises it again.
+``told``
+    The device's own changes above ``calm``, which are no news to it.
+``extra``
+    Items beyond ``newest`` or below ``floor`` that the device knows all the same: it made them itself.
+``gone``
+    Items that the device itself removed, whose tombstones lie above ``high``.
+``maybe``, ``lacking``, ``mine``
+    What an answer that was never confirmed may have changed on the device: items it may hold, items it may
+    have dropped, changes it had made under that key.
+``aside``
+    Items set aside as broken; the device does not have them.
+
+Changes and removals go before additions, so an item is always added as it stands, and one that came and went
+between two requests is never mentioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import evolve, field, frozen
+
+from posthouse.model import Arrival, ChangeGroup, Gone, Mark
+
+TOP = Arrival(2**62, 0)
+"""Above every arrival key: the floor of a device that knows nothing yet."""
+BOTTOM = Arrival(-(2**62), 0)
+"""Below every arrival key: the cut-off of "no filter"."""
+
+Groups = tuple[int, int, int, int]
+_NOTHING: Groups = (0, 0, 0, 0)
+PAGE = 256
+
+
+class Feed(Protocol):
+    """Numbered changes of one folder, all read from one snapshot. Each scan is an index range scan."""
+
+    def top(self) -> int:
+        """The mailbox's counter in this snapshot."""
+
+    def added(self, since: int, limit: int) -> Sequence[Mark]:
+        """Living items with number > since, by number."""
+
+    def changed(self, since: int, limit: int) -> Sequence[Mark]:
+        """Living items with changed > since and changed > number, by changed."""
+
+    def gone(self, since: int, limit: int) -> Sequence[Gone]:
+        """Tombstones with at > since, by at."""
+
+    def filling(self, below: Arrival, floor: Arrival, limit: int) -> Sequence[Mark]:
+        """Living items with floor <= arrival < below, newest first."""
+
+    def leaving(self, start: Arrival, stop: Arrival, limit: int) -> Sequence[Mark]:
+        """Living items with start <= arrival < stop, oldest first."""
+
+    def marks(self, numbers: Iterable[int]) -> Mapping[int, Mark]:
+        """Those of the items that still live in this folder."""
+
+    def count(self, floor: Arrival, below: Arrival, cap: int) -> int:
+        """How many living items lie in floor <= arrival < below, at most cap."""
+
+
+@frozen
+class State:
+    """What one device knows of one collection; see the module's text for the fields."""
+
+    high: int = 0
+    calm: int = 0
+    newest: int = 0
+    floor: Arrival = TOP
+    told: Mapping[int, Groups] = field(factory=dict)
+    extra: frozenset[int] = frozenset()
+    gone: frozenset[int] = frozenset()
+    maybe: frozenset[int] = frozenset()
+    lacking: frozenset[int] = frozenset()
+    mine: Mapping[int, Groups] = field(factory=dict)
+    aside: frozenset[int] = frozenset()
+
+    @classmethod
+    def begin(cls, top: int) -> State:
+        """A device that knows nothing, while the mailbox's counter stands at ``top``: all is left to the fill."""
+        return cls(high=top, calm=top, newest=top)
+
+    def to_json(self) -> dict[str, Any]:
+        """A small JSON value; empty fields are left out."""
+        out: dict[str, Any] = {
+            "h": [self.high, self.calm, self.newest],
+            "f": [self.floor.received, self.floor.number],
+        }
+        for key, mapping in (("t", self.told), ("w", self.mine)):
+            if mapping:
+                out[key] = {str(number): list(groups) for number, groups in mapping.items()}
+        for key, numbers in (
+            ("e", self.extra),
+            ("g", self.gone),
+            ("m", self.maybe),
+            ("l", self.lacking),
+            ("a", self.aside),
+        ):
+            if numbers:
+                out[key] = sorted(numbers)
+        return out
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> State:
+        """The inverse of :meth:`to_json`."""
+
+        def groups(key: str) -> dict[int, Groups]:
+            return {int(number): (g[0], g[1], g[2], g[3]) for number, g in value.get(key, {}).items()}
+
+        high, calm, newest = value["h"]
+        received, number = value["f"]
+        return cls(
+            high=high,
+            calm=calm,
+            newest=newest,
+            floor=Arrival(received, number),
+            told=groups("t"),
+            mine=groups("w"),
+            extra=frozenset(value.get("e", ())),
+            gone=frozenset(value.get("g", ())),
+            maybe=frozenset(value.get("m", ())),
+            lacking=frozenset(value.get("l", ())),
+            aside=frozenset(value.get("a", ())),
+        )
+
+
+@frozen
+class Batch:
+    """What one answer carries. ``more``: there is more to say than the window holds (MoreAvailable)."""
+
+    adds: tuple[int, ...] = ()
+    changes: tuple[tuple[int, frozenset[ChangeGroup]], ...] = ()
+    deletes: tuple[int, ...] = ()
+    soft_deletes: tuple[int, ...] = ()
+    more: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.adds) + len(self.changes) + len(self.deletes) + len(self.soft_deletes)
+
+
+def _numbers(mark: Mark) -> Groups:
+    return (mark.read_no, mark.flag_no, mark.categories_no, mark.rest_no)
+
+
+class _Draft:
+    """The batch while it is being made: counts the room, remembers what was put where."""
+
+    def __init__(self, state: State, room: int) -> None:
+        self.room = room
+        self.adds: list[int] = []
+        self.changes: dict[int, frozenset[ChangeGroup]] = {}
+        self.deletes: list[int] = []
+        self.soft: list[int] = []
+        self.more = False
+        self.high = state.high
+        self.calm = state.calm
+        self.newest = state.newest
+        self.floor = state.floor
+        self.told = dict(state.told)
+        self.extra = set(state.extra)
+        self.gone = set(state.gone)
+        self.maybe = set(state.maybe)
+        self.lacking = set(state.lacking)
+        self.aside = set(state.aside)
+
+    def full(self) -> bool:
+        """No room for another piece of news: then there is more."""
+        if self.room <= 0:
+            self.more = True
+            return True
+        return False
+
+    def knows(self, number: int, arrival: Arrival) -> bool:
+        """Does the device have it, as far as proved answers tell?"""
+        if number in self.aside:
+            return False
+        return (number <= self.newest and arrival >= self.floor) or number in self.extra
+
+    def add(self, number: int) -> None:
+        self.adds.append(number)
+        self.room -= 1
+        for doubt in (self.maybe, self.lacking, self.aside):
+            doubt.discard(number)
+
+    def delete(self, number: int) -> None:
+        self.deletes.append(number)
+        self._forget(number)
+
+    def soft_delete(self, number: int) -> None:
+        if self.changes.pop(number, None) is not None:
+            self.room += 1  # what leaves needs no change
+        self.soft.append(number)
+        self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        self.room -= 1
+        self.told.pop(number, None)
+        for known in (self.extra, self.maybe, self.lacking):
+            known.discard(number)
+
+
+def decide(
+    state: State, feed: Feed, target: Arrival, window: int, again: frozenset[int] = frozenset()
+) -> tuple[Batch, State]:
+    """What to tell the device now, and what it will know when it has proved the answer.
+
+    :param target: the filter's cut-off; items below it do not belong to the collection.
+    :param window: at most so many commands.
+    :param again: items once set aside that are offered again.
+    """
+    draft = _Draft(state, window)
+    for step in (_settle_doubts, _tell_changes, _raise_floor, _tell_additions, _fill):
+        step(draft, feed, target)
+        if draft.more:
+            break
+    else:
+        _offer_again(draft, feed, target, again)
+    following = evolve(
+        state,
+        high=draft.high,
+        calm=draft.calm,
+        newest=draft.newest,
+        floor=draft.floor,
+        told={number: groups for number, groups in draft.told.items() if max(groups) > draft.calm},
+        extra=frozenset(draft.extra),
+        gone=frozenset(draft.gone),
+        maybe=frozenset(draft.maybe),
+        lacking=frozenset(draft.lacking),
+        aside=frozenset(draft.aside),
+    )
+    batch = Batch(
+        tuple(draft.adds),
+        tuple(draft.changes.items()),
+        tuple(draft.deletes),
+        tuple(draft.soft),
+        draft.more,
+    )
+    return batch, following
+
+
+def _settle_doubts(draft: _Draft, feed: Feed, target: Arrival) -> None:
+    """Rule 4: what a lost answer may have left on the device, or taken from it, is put right first."""
+    doubtful = draft.maybe | draft.lacking | draft.extra
+    if not doubtful:
+        return
+    living = feed.marks(doubtful)
+    for number in sorted(doubtful):
+        mark = living.get(number)
+        if mark is None:
+            if number in draft.extra:
+                continue  # the tombstone tells
+            if number in draft.maybe:
+                if draft.full():
+                    return
+                draft.delete(number)
+            draft.lacking.discard(number)
+        elif mark.arrival < target:
+            if mark.arrival >= draft.floor and draft.knows(number, mark.arrival):
+                draft.maybe.discard(number)  # leaves when the floor rises
+                draft.lacking.discard(number)
+                continue
+            if draft.full():
+                return
+            draft.soft_delete(number)
+        elif number in draft.lacking:
+            if draft.full():
+                return
+            draft.add(number)
+        elif draft.knows(number, mark.arrival):
+            draft.maybe.discard(number)
+        # Otherwise it is told as an Add in its turn.
+
+
+def _tell_changes(draft: _Draft, feed: Feed, target: Arrival) -> None:
+    """Two scans merged by number. ``high`` follows, and never passes a change that was not told."""
+    while True:
+        changed = feed.changed(draft.high, PAGE)
+        gone = feed.gone(draft.high, PAGE)
+        events: list[tuple[int, Mark | Gone]] = [(mark.changed, mark) for mark in changed]
+        events += [(stone.at, stone) for stone in gone]
+        events.sort(key=lambda event: event[0])
+        # Beyond the end of a full page the other scan's rows may stand alone: go so far only.
+        end = events[-1][0] if events else draft.high
+        if len(changed) == PAGE:
+            end = min(end, changed[-1].changed)
+        if len(gone) == PAGE:
+            end = min(end, gone[-1].at)
+        for at, what in events:
+            if at > end:
+                break
+            told = _tell_gone(draft, what) if isinstance(what, Gone) else _tell_change(draft, what)
+            if not told:
+                return
+            draft.high = at
+        if len(changed) < PAGE and len(gone) < PAGE:
+            draft.high = draft.calm = max(draft.high, feed.top())
+            draft.gone.clear()
+            return
+
+
+def _tell_change(draft: _Draft, mark: Mark) -> bool:
+    number = mark.number
+    if number in draft.adds:
+        return True
+    if number in draft.aside and number <= draft.newest and mark.arrival >= draft.floor:
+        # A change is a new chance: the device gets the item as an Add (rule 16).
+        if draft.full():
+            return False
+        draft.add(number)
+        return True
+    if not draft.knows(number, mark.arrival):
+        return True
+    told = draft.told.get(number, _NOTHING)
+    numbers = _numbers(mark)
+    groups = frozenset(
+        group for group in ChangeGroup if numbers[group] > draft.calm and numbers[group] != told[group]
+    )
+    # A group that never changed carries the number of the item's creation.
+    groups = frozenset(group for group in groups if numbers[group] != number)
+    if not groups:
+        return True
+    if draft.full():
+        return False
+    draft.changes[number] = groups
+    draft.room -= 1
+    return True
+
+
+def _tell_gone(draft: _Draft, stone: Gone) -> bool:
+    number = stone.number
+    if number in draft.deletes:
+        return True
+    if number in draft.gone or not draft.knows(number, stone.arrival):
+        for known in (draft.gone, draft.extra, draft.aside):
+            known.discard(number)
+        draft.told.pop(number, None)
+        return True
+    if draft.full():
+        return False
+    draft.delete(number)
+    return True
+
+
+def _raise_floor(draft: _Draft, feed: Feed, target: Arrival) -> None:
+    """A cut-off that rose: soft-delete what fell out, and raise the floor only as far as that was said.
+
+    Removals were told before: once the floor has passed an item, nobody knows that the device had it.
+    """
+    while draft.floor < target:
+        page = feed.leaving(draft.floor, target, PAGE)
+        for mark in page:
+            number = mark.number
+            if draft.knows(number, mark.arrival):
+                if draft.full():
+                    return
+                draft.soft_delete(number)
+            draft.aside.discard(number)
+            draft.floor = Arrival(mark.received, number + 1)
+        if len(page) < PAGE:
+            draft.floor = target
+
+
+def _tell_additions(draft: _Draft, feed: Feed, target: Arrival) -> None:
+    """What is new. Below the floor it is a matter for the fill, which has not come so far yet."""
+    while True:
+        page = feed.added(draft.newest, PAGE)
+        for mark in page:
+            number = mark.number
+            if number in draft.extra:
+                if mark.arrival >= draft.floor:
+                    draft.extra.discard(number)
+            elif mark.arrival >= draft.floor and number not in draft.adds and number not in draft.aside:
+                if draft.full():
+                    return
+                draft.add(number)
+            draft.newest = number
+        if len(page) < PAGE:
+            draft.newest = max(draft.newest, feed.top())
+            return
+
+
+def _fill(draft: _Draft, feed: Feed, target: Arrival) -> None:
+    """The first fill, and the one after a widened filter: newest first, down to the cut-off (rule 12)."""
+    while draft.floor > target:
+        page = feed.filling(draft.floor, target, min(PAGE, max(draft.room, 0) + 1))
+        if not page:
+            draft.floor = target
+            return
+        for mark in page:
+            number = mark.number
+            if number in draft.extra:
+                draft.extra.discard(number)
+            elif number not in draft.aside and number not in draft.adds:
+                if draft.full():
+                    return
+                draft.add(number)
+            draft.floor = mark.arrival
+
+
+def _offer_again(draft: _Draft, feed: Feed, target: Arrival, again: frozenset[int]) -> None:
+    """Rule 16: an item set aside gets another chance, when nothing else is to be said."""
+    offered = again & draft.aside
+    if not offered:
+        return
+    living = feed.marks(offered)
+    for number in sorted(offered):
+        mark = living.get(number)
+        if mark is None or mark.arrival < target:
+            draft.aside.discard(number)
+            continue
+        if draft.full():
+            return
+        draft.add(number)
+
+
+def is_news(state: State, feed: Feed, target: Arrival) -> bool:
+    """Would a Sync deliver anything? The question of Ping and of a hanging Sync.
+
+    A cut-off that rose is no reason to wake a device (MS-ASCMD R5598): the floor is not raised here.
+    """
+    batch, _ = decide(state, feed, min(target, state.floor), 1)
+    return batch.size > 0
+
+
+def estimate(state: State, feed: Feed, target: Arrival, cap: int) -> int:
+    """How many commands the Syncs to come will carry, at most ``cap`` (GetItemEstimate)."""
+    counted = 0
+    while counted < cap:
+        # Everything before the fill is counted by the decision itself, the fill by the index.
+        batch, state = decide(state, feed, max(target, state.floor), PAGE)
+        counted += batch.size
+        if not batch.more:
+            break
+    if counted < cap and state.floor > target:
+        filling = feed.count(target, state.floor, cap)
+        counted += max(0, filling - len(state.extra) - len(state.aside))
+    return min(counted, cap)
+
+
+# What the device's own commands do to the state ---------------------------------------------------
+
+
+def in_conflict(state: State, mark: Mark, group: ChangeGroup) -> bool:
+    """Did somebody else change this group since the key that the device speaks under (rule 11)?"""
+    number = _numbers(mark)[group]
+    if number <= state.calm or mark.changed <= state.high or mark.number == number:
+        return False
+    return number not in (
+        state.told.get(mark.number, _NOTHING)[group],
+        state.mine.get(mark.number, _NOTHING)[group],
+    )
+
+
+def changed_here(state: State, before: Mark, group: ChangeGroup, number: int) -> State:
+    """The device changed one group itself, and the change got this number.
+
+    It is not told its own news, provided that the change before was known to it (rule 9).
+    """
+    return state if in_conflict(state, before, group) else _told(state, before.number, group, number)
+
+
+def agreed_here(state: State, mark: Mark, group: ChangeGroup) -> State:
+    """The device asked for the value that the item has already: whoever set it, it is no news to this device."""
+    return _told(state, mark.number, group, _numbers(mark)[group])
+
+
+def _told(state: State, item: int, group: ChangeGroup, number: int) -> State:
+    if number <= state.calm:
+        return state
+    known = list(state.told.get(item, _NOTHING))
+    known[group] = number
+    return evolve(state, told={**state.told, item: (known[0], known[1], known[2], known[3])})
+
+
+def added_here(state: State, mark: Mark) -> State:
+    """The device made this item itself."""
+    if mark.number <= state.newest and mark.arrival >= state.floor:
+        return state
+    return evolve(state, extra=state.extra | {mark.number})
+
+
+def removed_here(state: State, number: int) -> State:
+    """The device removed this item itself; its tombstone is no news."""
+    return evolve(state, gone=state.gone | {number})
+
+
+def set_aside(state: State, numbers: Iterable[int]) -> State:
+    """These items could not be made readable for the device: it does not have them (rule 16)."""
+    return evolve(state, aside=state.aside | frozenset(numbers))
+
+
+def rolled_back(older: State, newer: State, carried: Iterable[int], dropped: Iterable[int]) -> State:
+    """The device came back with the older key: the older state, and the doubts that the lost answer left.
+
+    :param carried: items that the answer added (and those that were in doubt before it).
+    :param dropped: items that it soft-deleted.
+    """
+    return evolve(
+        older,
+        maybe=older.maybe | frozenset(carried),
+        lacking=older.lacking | frozenset(dropped),
+        mine={**older.mine, **newer.mine, **newer.told},
+        aside=older.aside | newer.aside,
+    )
+
+
+def proved(state: State) -> State:
+    """The device used the newer key: nothing that it changed under the older one is in doubt any more."""
+    return evolve(state, mine={}) if state.mine else state
