@@ -8,6 +8,7 @@ here, too.
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from posthouse.errors import Exists, NoSuchAccount
 from posthouse.model import Account, FolderType
@@ -69,7 +70,7 @@ _COLUMNS = "id, mailbox_id, address, name, enabled, admin, created"
 _SLICE = 200
 
 
-def _account(row: tuple[int, int, str, str, int, int, int]) -> Account:
+def _account(row: tuple[Any, ...]) -> Account:
     return Account(row[0], row[1], row[2], row[3], bool(row[4]), bool(row[5]), row[6])
 
 
@@ -111,25 +112,25 @@ def add_account(
 def account_by_address(tx: Transaction, folded: str) -> Account | None:
     """The account whose primary address this is."""
     row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE address = ? AND deleting = 0", (clean(folded),))
-    return _account(row) if row else None  # type: ignore[arg-type]
+    return _account(row) if row else None
 
 
 def account_by_id(tx: Transaction, account_id: int) -> Account | None:
     """The account, or None when it is gone."""
     row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE id = ? AND deleting = 0", (account_id,))
-    return _account(row) if row else None  # type: ignore[arg-type]
+    return _account(row) if row else None
 
 
 def account_by_mailbox(tx: Transaction, mailbox_id: int) -> Account | None:
     """The account that owns a mailbox."""
     row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE mailbox_id = ? AND deleting = 0", (mailbox_id,))
-    return _account(row) if row else None  # type: ignore[arg-type]
+    return _account(row) if row else None
 
 
 def accounts(tx: Transaction) -> list[Account]:
     """Every account, by address."""
     rows = tx.execute(f"SELECT {_COLUMNS} FROM account WHERE deleting = 0 ORDER BY address")
-    return [_account(row) for row in rows]  # type: ignore[arg-type]
+    return [_account(row) for row in rows]
 
 
 def find_login(tx: Transaction, login: str) -> Account | None:
@@ -148,7 +149,7 @@ def find_login(tx: Transaction, login: str) -> Account | None:
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM account WHERE local_part = ? AND deleting = 0 LIMIT 2", (user,)
     )
-    return _account(rows[0]) if len(rows) == 1 else None  # type: ignore[arg-type]
+    return _account(rows[0]) if len(rows) == 1 else None
 
 
 def _fold(address: str) -> str:
@@ -315,10 +316,11 @@ def add_app_password(tx: Transaction, account_id: int, label: str, digest: bytes
 
 def app_passwords(tx: Transaction, account_id: int) -> list[tuple[int, str, int, int | None]]:
     """(id, label, created, last used) of each, oldest first."""
-    return tx.execute(  # type: ignore[return-value]
+    rows = tx.execute(
         "SELECT id, label, created, last_used FROM app_password WHERE account_id = ? ORDER BY id",
         (account_id,),
     )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def account_for_app_password(tx: Transaction, digest: bytes) -> int | None:

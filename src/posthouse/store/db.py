@@ -142,20 +142,20 @@ class Database:
 
     def write(self, function: Callable[[Transaction], T]) -> Deferred[T]:
         """See ``IDatabase.write``."""
-        if not self._running or self._writes.qsize() >= QUEUE_LIMIT:
-            return fail(
-                TryLater(cause="the store is stopped" if not self._running else "too many writes wait")
-            )
+        if not self._running:
+            return fail(TryLater(cause="the store is stopped"))
+        if self._writes.qsize() >= QUEUE_LIMIT:
+            return fail(TryLater(cause="too many writes wait"))
         deferred: Deferred[T] = Deferred()
         self._writes.put(Job(function, deferred))
         return deferred
 
     def read(self, function: Callable[[Transaction], T]) -> Deferred[T]:
         """See ``IDatabase.read``."""
-        if not self._running or self._reads.qsize() >= QUEUE_LIMIT:
-            return fail(
-                TryLater(cause="the store is stopped" if not self._running else "too many reads wait")
-            )
+        if not self._running:
+            return fail(TryLater(cause="the store is stopped"))
+        if self._reads.qsize() >= QUEUE_LIMIT:
+            return fail(TryLater(cause="too many reads wait"))
         deferred: Deferred[T] = Deferred()
         self._reads.put(Job(function, deferred))
         return deferred
@@ -166,6 +166,7 @@ class Database:
         group = GroupCommit(connection)
         queue = self._writes
         ended = False
+        left = 0
 
         def more() -> Job | None:
             nonlocal left, ended

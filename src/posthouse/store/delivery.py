@@ -1,7 +1,7 @@
 """One message to several mailboxes and the outbox, in the caller's transaction.
 
-An SMTP client that never saw our 250 sends the same message again: a repeat within the hour (same reverse path,
-recipient and bytes, with a Message-ID) makes no second item, and is accepted as if it had (RFC 1047).
+An SMTP client that never saw our 250 sends the same message again (RFC 1047): a repeat within the hour (same
+reverse path, recipient and bytes, with a Message-ID) makes no second item, and is accepted as if it had.
 """
 
 from __future__ import annotations

@@ -75,17 +75,13 @@ class Aside:
     at: int
 
 
-def _device(row: tuple) -> Device:  # type: ignore[type-arg]
-    return Device(
-        *row[:11],
-        provisioned=bool(row[11]),
-        access=DeviceAccess(row[12]),
-        trace=bool(row[13]),
-        information=json.loads(row[14]) if row[14] else {},
-        last_command=row[15],
-        last_error=row[16],
-        version_ceiling=row[17],
-    )
+def _device(row: tuple[Any, ...]) -> Device:
+    values = list(row)
+    values[11] = bool(row[11])
+    values[12] = DeviceAccess(row[12])
+    values[13] = bool(row[13])
+    values[14] = json.loads(row[14]) if row[14] else {}
+    return Device(*values)
 
 
 def seen_device(

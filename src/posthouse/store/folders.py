@@ -6,6 +6,8 @@ deleted folder leaves a tombstone at once, and its contents are removed in slice
 
 from __future__ import annotations
 
+from typing import Any
+
 from posthouse.errors import Exists, Malformed, NoSuchFolder, NotPermitted, OverQuota
 from posthouse.model import Folder, FolderType
 from posthouse.store.dialect import clean, fold_name
@@ -34,7 +36,7 @@ _NAME_LENGTH = 255
 _COLUMNS = "id, mailbox_id, number, parent, name, type, changed, total, unread, hidden"
 
 
-def _folder(row: tuple) -> Folder:  # type: ignore[type-arg]
+def _folder(row: tuple[Any, ...]) -> Folder:
     return Folder(
         row[0], row[1], row[2], row[3], row[4], FolderType(row[5]), row[6], row[7], row[8], bool(row[9])
     )
@@ -102,12 +104,11 @@ def insert_folder(
     name = clean(name)
     folder_id = tx.value(
         "INSERT INTO folder (mailbox_id, number, parent, name, name_key, type, role, changed, changed_by, "
-        "hidden, "
         # RFC 9051 2.3.1.1: UIDVALIDITY is 32 bits, and grows when a name is used again.
-        "uid_validity, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "hidden, uid_validity, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
-            mailbox_id, number, parent_number, name, fold_name(name), int(type), role, number, origin, int(hidden),
-            (now // 1000) & 0xFFFFFFFF or 1, now,
+            mailbox_id, number, parent_number, name, fold_name(name), int(type), role, number, origin,
+            int(hidden), (now // 1000) & 0xFFFFFFFF or 1, now,
         ),
     )  # fmt: skip
     tx.news(mailbox_id, 0, number)
@@ -241,8 +242,11 @@ def _check_changeable(folder: Folder) -> None:
 
 
 def _check_free(tx: Transaction, mailbox_id: int, parent: int, name: str, but: int) -> None:
-    taken = "SELECT 1 FROM folder WHERE mailbox_id = ? AND parent = ? AND name_key = ? AND deleted = 0 AND id
-    <> ?" if tx.one(taken, (mailbox_id, parent, fold_name(name), but)) is not None:
+    taken = (
+        "SELECT 1 FROM folder WHERE mailbox_id = ? AND parent = ? AND name_key = ? "
+        "AND deleted = 0 AND id <> ?"
+    )
+    if tx.one(taken, (mailbox_id, parent, fold_name(name), but)) is not None:
         raise Exists(f"A folder named {name} exists already.")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
@@ -86,7 +86,7 @@ class InlineDatabase:
         GroupCommit(self._opened()).run(job, lambda: None)
         for news in job.news:
             self.publish(news)
-        return self._outcome(job)
+        return cast(T, outcome(job))
 
     def read_now(self, function: Callable[[Transaction], T]) -> T:
         """The same as ``read``, as a plain call."""
@@ -102,18 +102,20 @@ class InlineDatabase:
             if connection.in_transaction:
                 connection.execute("END")
             connection.execute("PRAGMA query_only=OFF").fetchall()
-        return self._outcome(job)
+        return cast(T, outcome(job))
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             raise TryLater(cause="the store is stopped")
         return self._connection
 
-    def _outcome(self, job: Job) -> T:
-        if job.failure is not None:
-            raise job.failure.value
-        value: T = job.value
-        return value
+
+def outcome(job: Job) -> Any:
+    """What a job returned, or its error raised."""
+    if job.failure is not None:
+        assert job.failure.value is not None
+        raise job.failure.value
+    return job.value
 
 
 def open_for_tool(path: Path | str) -> InlineDatabase:

@@ -105,7 +105,7 @@ def insert_item(
     read: bool,
     origin: int = 0,
 ) -> int:
-    """The part of ``add_item`` after the folder was counted; ``columns`` are ``draft_columns`` of the draft."""
+    """The part of ``add_item`` after the folder was counted; ``columns`` are ``draft_columns(draft)``."""
     number = tx.value(_TAKE_NUMBER, (draft.size, mailbox_id, LAST_NUMBER))
     if number is None:
         raise no_number(tx, mailbox_id)

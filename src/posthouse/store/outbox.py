@@ -7,6 +7,7 @@ makes it due again, later with each attempt that ended so (at least once, never 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import frozen
 
@@ -66,8 +67,11 @@ class OutboxDraft:
     orcpt: str = ""
 
 
-def _row(row: tuple) -> OutboxRow:  # type: ignore[type-arg]
-    return OutboxRow(*row[:13], bool(row[13]), bool(row[14]), *row[15:20], bool(row[20]))
+def _row(row: tuple[Any, ...]) -> OutboxRow:
+    values = list(row)
+    for flag in (13, 14, 20):
+        values[flag] = bool(values[flag])
+    return OutboxRow(*values)
 
 
 def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
