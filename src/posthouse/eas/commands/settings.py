@@ -1,0 +1,125 @@
+"""Settings: what a device tells of itself and asks about its user (MS-ASCMD 2.2.1.18).
+
+Promise: each property is answered with a status of its own, and nothing is accepted that has no effect here.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from posthouse.eas.call import Call
+from posthouse.eas.device_information import keep_information
+from posthouse.eas.registry import Command, command
+from posthouse.eas.statuses import StatusError
+from posthouse.model import Account
+from posthouse.store import accounts
+from posthouse.wbxml.tags import RightsManagement
+from posthouse.wbxml.tags import Settings as S
+from posthouse.wbxml.tree import E, Element
+
+#: MS-ASCMD 2.2.3.177.15
+OK = 1
+PROTOCOL_ERROR = 2
+INVALID = 5
+DENIED_BY_POLICY = 7
+
+_MOST_ADDRESSES = 50
+
+
+@frozen
+class _User:
+    """Who the user is, for UserInformation."""
+
+    name: str
+    primary: str
+    addresses: tuple[str, ...]
+
+
+@command("Settings")
+class Settings(Command):
+    """Get and Set of the properties that a device may name."""
+
+    def without_policy(self, call: Call) -> bool:
+        # A device that cannot tell its model within Provision (below 14.1) tells it here, before or after.
+        request = call.request
+        return request is not None and all(child.tag == S.DeviceInformation for child in request.children)
+
+    async def run(self, call: Call) -> Element:
+        request = call.request
+        assert request is not None
+        answers: list[Element] = []
+        seen: set[str] = set()
+        # Schema order, whatever order they were asked in.
+        for tag, answer in (
+            (S.Oof, self._oof),
+            (S.DeviceInformation, self._information),
+            (S.DevicePassword, self._password),
+            (S.UserInformation, self._user),
+            (S.RightsManagementInformation, self._rights),
+        ):
+            for asked in request.findall(tag):
+                if tag in seen:
+                    raise StatusError(PROTOCOL_ERROR, f"{tag} twice")
+                seen.add(tag)
+                answers.append(await answer(call, asked))
+        if not answers:
+            raise StatusError(PROTOCOL_ERROR, "nothing asked")
+        call.notes["properties"] = sorted(tag.partition(":")[2] for tag in seen)
+        return E(S.Settings, E(S.Status, OK), answers)
+
+    async def _information(self, call: Call, asked: Element) -> Element:
+        return E(S.DeviceInformation, E(S.Status, await keep_information(call, asked)))
+
+    async def _password(self, call: Call, asked: Element) -> Element:
+        # The policy has PasswordRecoveryEnabled 0, so there is nothing to recover and nothing is kept
+        # (R4402).
+        if asked.find(S.Set, S.Password) is None:
+            return E(S.DevicePassword, E(S.Status, PROTOCOL_ERROR))
+        return E(S.DevicePassword, E(S.Status, DENIED_BY_POLICY))
+
+    async def _oof(self, call: Call, asked: Element) -> Element:
+        """Out of office: never on, since nothing here would answer for the user; so it cannot be set
+        either.
+        """
+        if asked.find(S.Get) is None:
+            if asked.find(S.Set) is None:
+                return E(S.Oof, E(S.Status, PROTOCOL_ERROR))
+            state = asked.find(S.Set, S.OofState)
+            # Switching off what is off is done.
+            off = state is not None and state.value.strip() == "0"
+            return E(S.Oof, E(S.Status, OK if off else INVALID))
+        audiences = (S.AppliesToInternal, S.AppliesToExternalKnown, S.AppliesToExternalUnknown)
+        messages = [E(S.OofMessage, E(audience), E(S.Enabled, 0)) for audience in audiences]
+        return E(S.Oof, E(S.Status, OK), E(S.Get, E(S.OofState, 0), messages))
+
+    async def _rights(self, call: Call, asked: Element) -> Element:
+        return E(
+            S.RightsManagementInformation,
+            E(S.Status, OK),
+            E(S.Get, E(RightsManagement.RightsManagementTemplates)),
+        )
+
+    async def _user(self, call: Call, asked: Element) -> Element:
+        if asked.find(S.Get) is None:
+            return E(S.UserInformation, E(S.Status, PROTOCOL_ERROR))
+        account: Account = call.account
+        owned = await call.read(lambda tx: accounts.owned_addresses(tx, account.id))
+        others = sorted(owned - {account.address})[:_MOST_ADDRESSES]
+        user = _User(account.name, account.address, (account.address, *others))
+        return E(S.UserInformation, E(S.Status, OK), E(S.Get, _user_body(user, call.version)))
+
+
+def _user_body(user: _User, version: tuple[int, int]) -> Element:
+    """Without a full SMTP address here, iOS can receive but not send (Z-Push#185)."""
+    addresses = [E(S.SMTPAddress, address) for address in user.addresses]
+    if version < (14, 1):
+        return E(S.EmailAddresses, addresses)
+    # R729: the primary account has no AccountId. PrimarySmtpAddress from 14.1 on (R6979-6981).
+    return E(
+        S.Accounts,
+        E(
+            S.Account,
+            E(S.UserDisplayName, user.name or user.primary),
+            E(S.EmailAddresses, addresses, E(S.PrimarySmtpAddress, user.primary)),
+        ),
+    )

@@ -1,0 +1,269 @@
+"""The body of a message in the form that a client asked for.
+
+Promise: a decision without input or output (`plan`) says which bytes of the message are needed, so that a
+truncated body costs what was asked for and not what is stored; `render` makes the element from them. Sizes
+count bytes of UTF-8 and no character is ever split. Implements MS-ASAIRS 2.2.2.9 (Body), 2.2.2.12
+(preferences), 2.2.2.3.2 (AllOrNone: R77-R80), 2.2.2.35 (Preview: R250, R1001036), MS-ASCMD 2.2.3.110
+(MIMESupport).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+
+from attrs import evolve, frozen
+
+from posthouse.eas.content.options import HTML, MIME, PLAIN, BodyPreference, MailOptions
+from posthouse.eas.versions import Version
+from posthouse.mime import charset
+from posthouse.mime.bodies import Bodies, decoded_size, text_of
+from posthouse.mime.html import html_from_text, text_from_html
+from posthouse.mime.part import Part
+from posthouse.mime.truncate import truncate_mime, truncate_utf8
+from posthouse.model import Item
+from posthouse.wbxml.tags import AirSyncBase
+from posthouse.wbxml.tree import Element
+
+#: HTML that is turned into plain text here, in characters: about 15 ms. What is beyond shows as truncated.
+MOST_CONVERTED = 200_000
+
+#: Codecs of which a front part can be decoded like the whole: one byte a character, or UTF-8.
+_SIMPLE = re.compile(r"utf[-_]?8|ascii|us-ascii|latin[-_]?1|iso8859-\d+|cp125\d|koi8-[ru]|mac-?roman")
+
+_META_CHARSET = re.compile(r"(<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*)([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+
+#: What the string of a MIME body cannot carry: then it goes as opaque bytes, untouched.
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+
+
+@frozen
+class Choice:
+    """One form to try.
+
+    :ivar part: None for the whole message (MIME), or when there is nothing to show.
+    :ivar stop: None for the end of the message. :ivar whole: whether start and stop name all of the part.
+    :ivar limit: bytes of UTF-8 that the client takes, None for all.
+    """
+
+    preference: BodyPreference
+    part: Part | None
+    start: int
+    stop: int | None
+    whole: bool
+    limit: int | None = None
+
+
+@frozen
+class Plan:
+    """What to read for one message: the choices in their order; the first is nearly always the one."""
+
+    choices: tuple[Choice, ...]
+    native: int
+    cpid: int
+
+
+#: MS-ASAIRS 3.2.5.2 with no preference at all: plain text.
+_DEFAULT = (BodyPreference(PLAIN),)
+
+
+def is_smime(item: Item) -> bool:
+    """Signed or encrypted (MS-ASEMAIL 2.2.2.49: IPM.Note.SMIME and IPM.Note.SMIME.MultipartSigned)."""
+    return item.message_class.startswith("IPM.Note.SMIME")
+
+
+def candidates(item: Item, native: int, options: MailOptions) -> list[BodyPreference]:
+    """The preferences in the order of trying: MIME where it is wanted, the native form, then as listed."""
+    listed = options.bodies or _DEFAULT
+    mime = next((preference for preference in listed if preference.type == MIME), None)
+    others = [preference for preference in listed if preference.type in (PLAIN, HTML)]
+    # R77: by default the form in which the body is stored.
+    others.sort(key=lambda preference: preference.type != native)
+    if mime is not None:
+        wanted = options.mime_support == 2 or (options.mime_support == 1 and is_smime(item))
+        if wanted or not others:
+            return [mime, *others]
+    return others or [BodyPreference(PLAIN, listed[0].truncation)]
+
+
+def plan(item: Item, root: Part, bodies: Bodies, options: MailOptions) -> Plan:
+    """Decide which bytes are needed. Offsets are of the stored body, without the item's trace."""
+    shown = bodies.html or bodies.plain
+    label = shown.charset if shown is not None else ""
+    return Plan(
+        tuple(
+            _choice(item, bodies, preference, options)
+            for preference in candidates(item, bodies.native, options)
+        ),
+        bodies.native,
+        charset.code_page(label) if label else 65001,
+    )
+
+
+def _choice(item: Item, bodies: Bodies, preference: BodyPreference, options: MailOptions) -> Choice:
+    limit = preference.truncation
+    if preference.type == MIME:
+        limit = options.mime_truncation if limit is None else limit
+        # One byte more tells whether there is more.
+        return Choice(preference, None, 0, None if limit is None else limit + 1, limit is None, limit)
+    native = (bodies.html, bodies.plain) if preference.type == HTML else (bodies.plain, bodies.html)
+    part = native[0] or native[1]
+    if part is None:
+        return Choice(preference, None, 0, 0, True, limit)
+    if limit is not None and not preference.all_or_none:
+        converts = preference.type == PLAIN and part is bodies.html
+        enough = _enough(part, limit * 8 + 16384 if converts else limit)
+        if enough * 3 < part.size * 2 and _cuttable(part):
+            return Choice(preference, part, part.body_start, part.body_start + enough, False, limit)
+    return Choice(preference, part, part.body_start, part.body_end, True, limit)
+
+
+def complete(choice: Choice) -> Choice:
+    """The same form, with all of its part to be read."""
+    assert choice.part is not None
+    return evolve(choice, start=choice.part.body_start, stop=choice.part.body_end, whole=True)
+
+
+def _enough(part: Part, limit: int) -> int:
+    """Bytes as transferred that surely or nearly always decode to ``limit``."""
+    if part.cte == "base64":
+        return limit * 3 // 2 + 512
+    if part.cte == "quoted-printable":
+        return limit * 3 // 2 + 1024
+    return limit + limit // 8 + 512
+
+
+def _cuttable(part: Part) -> bool:
+    if part.cte not in ("base64", "quoted-printable", "7bit", "8bit", "binary"):
+        return False
+    label = part.charset
+    return not label or _SIMPLE.fullmatch(charset.lookup(label) or "") is not None
+
+
+def cut_transfer(part: Part, raw: bytes) -> bytes:
+    """The front of a transfer-encoded body without a broken piece at its end."""
+    if part.cte == "quoted-printable":
+        end = raw.rfind(b"\n")
+        return raw[: end + 1] if end > len(raw) // 2 else raw[: max(0, len(raw) - 3)]
+    return raw
+
+
+def _decoded(part: Part, raw: bytes, whole: bool) -> str:
+    if whole:
+        return text_of(part, raw)
+    text = text_of(part, cut_transfer(part, raw))
+    # The last character may have been cut: then it, or its replacement, is left out.
+    return text[:-4] if len(text) > 4 else text
+
+
+@frozen
+class Rendered:
+    """A body ready to go.
+
+    :ivar size: of the complete data, estimated when it was not read. :ivar data: text, or bytes for opaque.
+    """
+
+    type: int
+    size: int
+    data: str | bytes
+    truncated: bool
+    preview: int
+
+
+class Unrendered(Enum):
+    """Why a choice gave no body."""
+
+    EXCLUDED = "AllOrNone, and it is larger"
+    MORE = "more of the part has to be read"
+
+
+def render_choice(choice: Choice, raw: bytes, item: Item) -> Rendered | Unrendered:
+    """The body in the form of ``choice``.
+
+    :param raw: the bytes of choice.start to choice.stop of the stored message.
+    """
+    preference, limit, part = choice.preference, choice.limit, choice.part
+    if preference.type == MIME:
+        return _render_mime(choice, raw, item)
+    if part is None:
+        return Rendered(preference.type, 0, "", False, preference.preview)
+    text = _decoded(part, raw, choice.whole)
+    text, shortened = _converted(text, preference.type, part.content_type == "text/html")
+    if limit is None:
+        return Rendered(preference.type, _utf8_size(text), text, shortened, preference.preview)
+    shown, truncated = truncate_utf8(text, limit)
+    if truncated and preference.all_or_none:
+        return Unrendered.EXCLUDED
+    if not choice.whole:
+        if not truncated:
+            return Unrendered.MORE
+        size = max(limit + 1, decoded_size(part))
+    else:
+        size = max(_utf8_size(text), limit + 1 if shortened else 0)
+    return Rendered(preference.type, size, shown, truncated or shortened, preference.preview)
+
+
+def _converted(text: str, kind: int, is_html: bool) -> tuple[str, bool]:
+    """Text in the wanted form, and whether some of it had to be left out."""
+    if kind == HTML:
+        if not is_html:
+            return html_from_text(text), False
+        if "charset" in text[:4096].lower():
+            # What arrives is UTF-8, whatever the mail said of itself.
+            text = _META_CHARSET.sub(r"\1utf-8", text[:4096], count=2) + text[4096:]
+        return text, False
+    shortened = is_html and len(text) > MOST_CONVERTED
+    if is_html:
+        text = text_from_html(text[:MOST_CONVERTED])
+    # Lines end in CRLF on the wire (SOGo #3082).
+    return text.replace("\n", "\r\n"), shortened
+
+
+def _render_mime(choice: Choice, raw: bytes, item: Item) -> Rendered | Unrendered:
+    """Type 4: the message as it was stored, untouched but for the cut."""
+    data, truncated = item.trace + raw, False
+    if choice.limit is not None:
+        data, truncated = truncate_mime(data, choice.limit)
+    if truncated and choice.preference.all_or_none:
+        return Unrendered.EXCLUDED
+    size = max(item.size, len(item.trace) + len(raw)) if truncated else len(data)
+    return Rendered(MIME, size, _mime_data(data), truncated, 0)
+
+
+def _mime_data(data: bytes) -> str | bytes:
+    if _NOT_TEXT.search(data):
+        return data
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data
+
+
+def _utf8_size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def excluded(choices: Sequence[Choice], item: Item) -> Rendered:
+    """When AllOrNone leaves nothing: the size, and no data (R80)."""
+    choice = choices[0]
+    size = decoded_size(choice.part) if choice.part is not None else item.size
+    return Rendered(choice.preference.type, size, "", True, choice.preference.preview)
+
+
+def body_element(body: Rendered, item: Item, version: Version, tag: str = AirSyncBase.Body) -> Element:
+    """The Body (or BodyPart) element, its children in the order of the schema."""
+    children = [
+        Element(AirSyncBase.Type, str(body.type)),
+        Element(AirSyncBase.EstimatedDataSize, str(body.size)),
+    ]
+    if tag == AirSyncBase.BodyPart:
+        children.insert(0, Element(AirSyncBase.Status, "1"))
+    if body.truncated:
+        children.append(Element(AirSyncBase.Truncated, "1"))
+    if body.data:
+        children.append(Element(AirSyncBase.Data, body.data))
+    # R1001036: none beside plain text that is there. R1261: none at 12.1.
+    if body.preview and version >= (14, 0) and item.preview and not (body.type == PLAIN and body.data):
+        children.append(Element(AirSyncBase.Preview, item.preview[: body.preview]))
+    return Element(tag, None, children)

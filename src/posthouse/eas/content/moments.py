@@ -1,0 +1,56 @@
+"""Points in time, as ActiveSync writes them (MS-ASDTYPE 2.3).
+
+Promise: mail and tasks use the dashed form with milliseconds; both forms are read, anything else is status
+104.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from posthouse.eas.statuses import Status, StatusError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEAST = -62135596800000
+_MOST = 253402300799999
+
+_FORM = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,7}))?Z|(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z"
+)
+
+
+def write_moment(moment: int) -> str:
+    """Milliseconds since the epoch as "2026-07-29T19:25:37.817Z"."""
+    moment = min(max(moment, _LEAST), _MOST)
+    seconds, milliseconds = divmod(moment, 1000)
+    when = _EPOCH + timedelta(seconds=seconds)
+    return (
+        f"{when:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z" if when.year >= 1000 else _early(when, milliseconds)
+    )
+
+
+def _early(when: datetime, milliseconds: int) -> str:
+    # strftime does not pad years below 1000 on Linux.
+    return f"{when.year:04d}{when:-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+def read_moment(text: str, status: int = Status.INVALID_DATE_TIME) -> int:
+    """Milliseconds since the epoch.
+
+    :raises StatusError: no date, with ``status``.
+    """
+    found = _FORM.fullmatch(text.strip())
+    if found is not None:
+        pieces = found.groups()
+        year, month, day, hour, minute, second = (
+            int(piece) for piece in (pieces[:6] if pieces[0] else pieces[7:])
+        )
+        fraction = int(((pieces[6] or "0") + "000")[:3])
+        try:
+            when = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        except ValueError:
+            pass
+        else:
+            return (when - _EPOCH) // timedelta(milliseconds=1) + fraction
+    raise StatusError(status, f"no date: {text[:40]!r}")

@@ -1,0 +1,71 @@
+"""What the room is given from outside, and the settings that an administrator may change.
+
+Promise: every source of time, randomness, storage and mail is an argument here; commands reach them through
+`posthouse.eas.call.Call.services`.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IReactorTime
+
+from posthouse.eas.policy import DEFAULT_POLICY, Policy
+from posthouse.eas.versions import VERSIONS, Version
+from posthouse.interfaces import IAuthenticator, IBus, IDatabase, IOutbox
+
+
+@frozen
+class EasSettings:
+    """:ivar policy: what devices have to accept; None asks nothing of them, not even Provision.
+    :ivar provision_449: at 14.0 and above, too, say HTTP 449 to every client that has to provision.
+    :ivar ceilings: (part of the User-Agent, highest version) pairs of the administrator.
+    :ivar max_request: bytes of a request body as decoded.
+    :ivar max_response: bytes of mail data after which a Sync answer says MoreAvailable.
+    :ivar max_attachment: bytes of an attachment that may be fetched.
+    :ivar seen_every: milliseconds between two writes of "last seen" of a device.
+    :ivar heartbeat: seconds, least and most, of a Ping or hanging Sync.
+    :ivar max_ping_folders: folders of one Ping, and collections of one Sync.
+    """
+
+    policy: Policy | None = DEFAULT_POLICY
+    provision_449: bool = False
+    ceilings: tuple[tuple[str, Version], ...] = ()
+    versions: tuple[Version, ...] = VERSIONS
+    realm: str = "Posthouse"
+    max_request: int = 25 << 20
+    max_response: int = 1 << 20
+    max_attachment: int = 50 << 20
+    seen_every: int = 300_000
+    heartbeat: tuple[int, int] = (60, 3540)
+    max_ping_folders: int = 200
+
+
+@define(eq=False)
+class Services:
+    """The seams of the room.
+
+    :ivar clock: the reactor's clock (``seconds``, ``callLater``).
+    :ivar random: n -> n random bytes.
+    :ivar pool: runs blocking work that releases the GIL: ``run(function, *args) -> Deferred``.
+    """
+
+    db: IDatabase
+    bus: IBus
+    outbox: IOutbox
+    authenticator: IAuthenticator
+    clock: IReactorTime
+    random: Callable[[int], bytes]
+    pool: Any = None
+    settings: EasSettings = field(factory=EasSettings)
+
+    def random_key(self) -> str:
+        """A new SyncKey: opaque, unique over devices, collections and resets (24 characters)."""
+        return urlsafe_b64encode(self.random(18)).decode("ascii")
+
+    def random_policy_key(self) -> int:
+        """A policy key: a 32-bit number (MS-ASPROV R606), never 0, which means "none"."""
+        return int.from_bytes(self.random(4), "big") % 0xFFFFFFFF + 1
