@@ -1,0 +1,85 @@
+"""A resource written as ``async def``: what every room's endpoints derive from.
+
+The promise: whatever happens, the client gets an answer from a table and the log gets the cause; a client
+that leaves cancels what is being done for it, at the point where it waits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET
+
+from posthouse.errors import PosthouseError
+from posthouse.http.body import Pool
+from posthouse.http.errors import reply_for
+from posthouse.http.reply import Reply
+from posthouse.http.request import Request
+from posthouse.http.respond import send
+from posthouse.http.site import Leaf
+
+__all__ = ["AsyncResource"]
+
+_log = Logger("posthouse.http")
+
+
+class AsyncResource(Leaf):
+    """Subclasses say what they answer.
+
+    :param methods: what is allowed; others get 405.
+    """
+
+    methods: tuple[bytes, ...] = (b"GET", b"HEAD")
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def answer(self, request: Request) -> Reply:
+        """The answer to one request.
+
+        :raises PosthouseError: becomes an answer by ``error_reply``.
+        """
+        raise PosthouseError(cause="a resource that answers nothing")
+
+    def error_reply(self, error: PosthouseError, request: Request) -> Reply:
+        """How an error looks here; a room with a language of its own overrides this."""
+        return reply_for(error)
+
+    def render(self, request: Any) -> Any:
+        if request.method not in self.methods:
+            request.setResponseCode(405)
+            request.setHeader(b"allow", b", ".join(self.methods))
+            request.setHeader(b"content-length", b"0")
+            return b""
+        # A coroutine of ours that is cancelled where it waits; a body that is being sent notices by itself.
+        answering = Deferred.fromCoroutine(self._answer(request))
+        request.notifyFinish().addErrback(lambda left: answering.cancel())
+        answering.addErrback(_stray, request)
+        return NOT_DONE_YET
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            reply = await self.answer(request)
+        except CancelledError:
+            if request.gone:
+                return
+            reply = reply_for(PosthouseError(cause="cancelled"))
+        except PosthouseError as error:
+            if error.cause:
+                _log.debug(
+                    "{cid} {kind}: {cause}", cid=request.cid, kind=type(error).__name__, cause=error.cause
+                )
+            reply = self.error_reply(error, request)
+        except Exception:
+            _log.failure("{cid} failed", cid=request.cid)
+            reply = self.error_reply(PosthouseError(), request)
+        await send(request, reply, self.pool)
+
+
+def _stray(failure: Failure, request: Request) -> None:
+    """What went wrong while an answer was being sent."""
+    if not failure.check(CancelledError):
+        _log.failure("{cid} failed while it was answered", failure, cid=request.cid)
