@@ -208,7 +208,9 @@ class TimeTests(_Case):
 
 class OrderTests(_Case):
     def test_pipelined_requests_are_answered_in_order(self) -> None:
-        self.wire.send(b"".join(b"POST /%d HTTP/1.1\r\nContent-Length: 1\r\n\r\n%d" % (n, n) for n in range(3)))
+        self.wire.send(
+            b"".join(b"POST /%d HTTP/1.1\r\nContent-Length: 1\r\n\r\n%d" % (n, n) for n in range(3))
+        )
         answers = self.wire.out.split(b"HTTP/1.1 200 OK\r\n")[1:]
         self.assertEqual([answer[-1:] for answer in answers], [b"0", b"1", b"2"])
 

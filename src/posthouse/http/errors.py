@@ -29,6 +29,7 @@ STATUS: dict[type[errors.PosthouseError], int] = {
     errors.NoSuchFolder: 404,
     errors.NoSuchAccount: 404,
     errors.NoSuchDomain: 404,
+    errors.AcceptsNoMail: 404,
     errors.Exists: 409,
     errors.Conflict: 409,
     errors.BadSyncKey: 409,
