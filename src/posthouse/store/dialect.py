@@ -17,6 +17,10 @@ class Dialect(Protocol):
     """The differences that the store knows about."""
 
     name: str
+    search_table: str
+    search_add: str
+    search_remove: str
+    search_find: str
 
     def ddl(self, statement: str) -> str:
         """One schema statement in this database's own words."""
@@ -26,6 +30,18 @@ class SQLite:
     """SQLite from 3.40 on."""
 
     name = "sqlite"
+
+    # Full text is a table of FTS5 without content of its own; it has to be told what it shall forget.
+    search_table = (
+        "CREATE VIRTUAL TABLE search USING fts5(box, words, content='', "
+        "tokenize='unicode61 remove_diacritics 2')"
+    )
+    search_add = "INSERT INTO search (rowid, box, words) VALUES (?, ?, ?)"
+    search_remove = "INSERT INTO search (search, rowid, box, words) VALUES ('delete', ?, ?, ?)"
+    search_find = (
+        "SELECT i.number FROM search JOIN item i ON i.id = search.rowid WHERE search MATCH ? "
+        "AND i.mailbox_id = ? AND {where} ORDER BY search.rowid DESC LIMIT ? OFFSET ?"
+    )
 
     # STRICT tables take INTEGER, TEXT, BLOB, REAL and ANY only. AUTOINCREMENT keeps an id from being used
     # again: a reader may still hold the id of a body or an item that is gone (and a device that of a folder).

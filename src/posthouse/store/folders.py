@@ -32,6 +32,8 @@ __all__ = [
 #: folders of one mailbox
 MAX_FOLDERS = 5000
 MAX_DEPTH = 300
+#: deleted folders of one mailbox that are remembered; they are few, so age does not count
+TOMBSTONES_KEPT = 2000
 _NAME_LENGTH = 255
 _COLUMNS = "id, mailbox_id, number, parent, name, type, changed, total, unread, hidden"
 
@@ -190,11 +192,22 @@ def delete_folder(tx: Transaction, folder: Folder, origin: int = 0) -> int:
             (now.mailbox_id, at + offset, number),
         )
     last = at + len(rows) - 1
+    _forget_old_tombstones(tx, now.mailbox_id)
     tx.news(now.mailbox_id, 0, last)
     # Who waits for a folder's contents must learn that it is gone.
     for folder_id, _ in rows:
         tx.news(now.mailbox_id, folder_id, last)
     return last
+
+
+def _forget_old_tombstones(tx: Transaction, mailbox_id: int) -> None:
+    oldest = tx.value(
+        "SELECT at FROM folder_gone WHERE mailbox_id = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+        (mailbox_id, TOMBSTONES_KEPT),
+    )
+    if oldest is not None:
+        tx.execute("DELETE FROM folder_gone WHERE mailbox_id = ? AND at <= ?", (mailbox_id, oldest))
+        tx.execute("UPDATE mailbox SET folder_horizon = ? WHERE id = ?", (oldest, mailbox_id))
 
 
 def folder_changes(

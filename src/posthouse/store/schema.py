@@ -150,7 +150,4 @@ def _first(database: Database) -> None:
     """Everything that mail needs, and what later protocols need to have been there from the start."""
     for statement in _FIRST:
         database.conn.execute(SQLITE.ddl(statement))
-    database.conn.execute(
-        "CREATE VIRTUAL TABLE search USING fts5(box, words, content='', columnsize=0, "
-        "tokenize='unicode61 remove_diacritics 2')"
-    )
+    database.conn.execute(SQLITE.search_table)
