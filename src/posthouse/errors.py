@@ -57,6 +57,12 @@ class RelayDenied(NotPermitted):
     public_default = "Relaying is not permitted."
 
 
+class LoopDetected(NotPermitted):
+    """A message that has been around too often, or came back to where it was sent on."""
+
+    public_default = "Too many hops: the message is in a loop."
+
+
 class NotProvisioned(NotPermitted):
     """The device has to accept its policy first."""
 

@@ -1,0 +1,1 @@
+"""Mail on its way: into mailboxes (intake, submission) and out (schedule, runner, bounces)."""

@@ -1,0 +1,264 @@
+"""One attempt to hand one message to the recipients that share a destination.
+
+Promise: before anything is sent, the next attempt is on record, so a crash in the middle costs one wait and
+not a hammering loop; afterwards everything that is known (sent, to be tried again, given up, and the reports
+that follow) is written in one transaction. A row whose message is gone fails with a report.
+
+Specifications: RFC 5321 4.5.4.1, RFC 3461 5.2, RFC 3464 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from attrs import define, frozen
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from posthouse.delivery.bounce import Original, Report, Reporter
+from posthouse.delivery.routes import Routes, Verdict
+from posthouse.delivery.schedule import next_attempt, wants_delay_notice, wants_failure_report
+from posthouse.errors import NoSuchItem, PosthouseError
+from posthouse.interfaces import IDatabase, IRelay
+from posthouse.mime.compose import header_end
+from posthouse.mime.report import RecipientStatus
+from posthouse.model import BodyRef, NextHop, OutboxRow, RecipientResult, RelayJob
+from posthouse.store import bodies, outbox
+
+__all__ = ["Attempt", "Leased", "Outcome", "Sender"]
+
+_HEAD = 65_536
+_REPLY = 1000
+_LEASE = 30 * 60_000  # ms; longer than any attempt may take
+
+_LOST = Verdict("failed", 550, "5.3.0", "The message was lost on this server")
+
+_log = Logger()
+
+
+@frozen
+class Leased:
+    """What was taken for an attempt: the rows that were still due, and their message."""
+
+    rows: tuple[OutboxRow, ...]
+    body: BodyRef | None
+    head: bytes = b""
+
+
+@frozen
+class Outcome:
+    """What an attempt found. ``success`` tells the lanes how the destination behaved."""
+
+    results: tuple[RecipientResult, ...]
+    success: bool | None
+
+
+@frozen
+class Attempt:
+    """The rows of one job, and the key of the lane that they go in."""
+
+    key: str
+    domain: str
+    rows: tuple[OutboxRow, ...]
+
+
+@define(eq=False)
+class Sender:
+    """Carries out attempts. ``routes`` None: the relay needs no route (the built-in catcher)."""
+
+    database: IDatabase
+    relay: IRelay
+    routes: Routes | None
+    reporter: Reporter
+    random: Random
+    now: Callable[[], int]
+
+    async def lease(self, attempt: Attempt) -> Leased:
+        """Take the rows, moving their next attempt ahead first. Rows that somebody else took are left out."""
+        now = self.now()
+        chance = self.random.random()
+
+        def take(tx: Any) -> Leased:
+            rows = []
+            for known in attempt.rows:
+                row = outbox.outbox_row(tx, known.id)
+                if row is not None and row.state in ("due", "leased") and row.due <= now:
+                    due = next_attempt(row.attempts + 1, now, row.expires, chance)
+                    outbox.lease(tx, [row.id], max(due or 0, now + _LEASE))
+                    rows.append(row)
+            if not rows:
+                return Leased((), None)
+            try:
+                body = bodies.body_ref(tx, rows[0].body_id)
+                head = bodies.read_body(tx, rows[0].body_id, 0, _HEAD)
+            except NoSuchItem:
+                return Leased(tuple(rows), None)
+            return Leased(tuple(rows), body, head[: header_end(head)])
+
+        leased: Leased = await self.database.write(take)
+        return leased
+
+    async def send(self, attempt: Attempt, leased: Leased) -> Outcome:
+        """Find the way and hand the message over. Never raises, unless it is cancelled."""
+        if leased.body is None:
+            return _same_for_all(leased.rows, _LOST)
+        hops: tuple[NextHop, ...] = ()
+        if self.routes is not None:
+            found = await self.routes.find(attempt.domain)
+            if isinstance(found, Verdict):
+                return _same_for_all(leased.rows, found)
+            hops = found
+        try:
+            results: Sequence[RecipientResult] = await self.relay.send(self._job(leased, leased.body, hops))
+        except CancelledError:
+            raise
+        except NoSuchItem:
+            return _same_for_all(leased.rows, _LOST)
+        except Exception as error:
+            cause = error.cause or error.public if isinstance(error, PosthouseError) else repr(error)
+            _log.failure("the relay failed", event="outbox.broken", domain=attempt.domain)
+            return _same_for_all(leased.rows, Verdict("retry", 451, "4.3.0", f"Local error: {cause}"))
+        by_recipient = {result.recipient: result for result in results}
+        missing = Verdict("retry", 451, "4.3.0", "The attempt ended without a result")
+        answers = tuple(
+            by_recipient.get(row.recipient) or _result(row.recipient, missing) for row in leased.rows
+        )
+        pushed_back = any(result.code in (421, 450, 0) for result in answers)
+        accepted = any(result.outcome == "sent" for result in answers)
+        return Outcome(answers, accepted if accepted or pushed_back else None)
+
+    def _job(self, leased: Leased, body: BodyRef, hops: tuple[NextHop, ...]) -> RelayJob:
+        first = leased.rows[0]
+        trace = first.trace
+        smarthost = self.routes.smarthost if self.routes is not None else None
+
+        async def read(start: int, stop: int) -> bytes:
+            front = trace[start:stop]
+            if stop <= len(trace):
+                return front
+            rest: bytes = await self.database.read(
+                lambda tx: bodies.read_body(tx, body.id, max(start - len(trace), 0), stop - len(trace))
+            )
+            return front + rest
+
+        return RelayJob(
+            hosts=hops,
+            sender=first.sender,
+            recipients=tuple(row.recipient for row in leased.rows),
+            read=read,
+            size=len(trace) + body.size,
+            smtputf8=any(row.smtputf8 for row in leased.rows),
+            eight_bit=first.eight_bit,
+            tls=smarthost.tls if smarthost is not None else "opportunistic",
+            login=smarthost.login if smarthost is not None else None,
+            envid=first.envid,
+            ret=first.ret,
+            notify=tuple(row.notify for row in leased.rows),
+            orcpt=tuple(row.orcpt for row in leased.rows),
+            cid=f"out-{first.id}",
+        )
+
+    async def record(self, leased: Leased, outcome: Outcome) -> None:
+        """Write down what became of each row, with the reports that follow, in one transaction.
+
+        :raises TryLater: the store is busy or full; nothing was written.
+        """
+        now = self.now()
+        chance = self.random.random()
+        pairs = list(zip(leased.rows, outcome.results, strict=True))
+        sent, again, failed = [], [], []
+        for row, result in pairs:
+            due = next_attempt(row.attempts + 1, now, row.expires, chance)
+            if result.outcome == "sent":
+                sent.append((row, result))
+            elif result.outcome == "retry" and due is not None:
+                again.append((row, result, due))
+            else:
+                failed.append((row, result))
+        told = [(row, result) for row, result, _ in again if wants_delay_notice(row, now)]
+        bounced = [(row, result) for row, result in failed if wants_failure_report(row)]
+        reports = []
+        if bounced:
+            statuses = [_status(row, result, "failed", now) for row, result in bounced]
+            reports.append(self.reporter.failed(_original(leased), statuses, now))
+        if told:
+            statuses = [_status(row, result, "delayed", now) for row, result in told]
+            reports.append(self.reporter.delayed(_original(leased), statuses, now))
+
+        def write(tx: Any) -> list[Report]:
+            for row, result in sent:
+                outbox.sent(tx, row.id, _reply(result), now)
+            for row, result, due in again:
+                outbox.retry(tx, row.id, due, _reply(result), now)
+            # What the administrator dropped meanwhile is not reported.
+            ended = [outbox.failed(tx, row.id, _reply(result), now) for row, result in failed]
+            for row, _ in told:
+                outbox.mark_delay_told(tx, row.id)
+            if failed and not any(ended):
+                return []
+            return [report for report in reports if not self.reporter.deliver(tx, report, now)]
+
+        lost = await self.database.write(write)
+        for row, result in pairs:
+            _log_result(row, result, next((due for other, _, due in again if other is row), None))
+        for report in lost:
+            _log.warn("nobody to tell of a failure: {to}", event="outbox.untold", to=report.to)
+
+
+def _result(recipient: str, verdict: Verdict) -> RecipientResult:
+    return RecipientResult(recipient, verdict.outcome, verdict.code, verdict.enhanced, verdict.text)
+
+
+def _same_for_all(rows: tuple[OutboxRow, ...], verdict: Verdict) -> Outcome:
+    return Outcome(tuple(_result(row.recipient, verdict) for row in rows), None)
+
+
+def _original(leased: Leased) -> Original:
+    first = leased.rows[0]
+    return Original(first.sender, leased.head, first.created, first.envid)
+
+
+def _reply(result: RecipientResult) -> str:
+    said = f" ({result.remote_mta})" if result.remote_mta else ""
+    return f"{result.code:03d} {result.enhanced} {result.text}"[:_REPLY] + said[:300]
+
+
+def _status(row: OutboxRow, result: RecipientResult, action: str, now: int) -> RecipientStatus:
+    enhanced = result.enhanced
+    if action == "failed" and not enhanced.startswith("5."):
+        # Given up after days of temporary refusals: RFC 3463 4.7, delivery time expired. What the last
+        # attempt said stays in the diagnostic.
+        enhanced = "5.4.7" if result.outcome == "retry" else "5.0.0"
+    elif action == "delayed" and not enhanced.startswith("4."):
+        enhanced = "4.4.7"
+    return RecipientStatus(
+        row.recipient,
+        action,
+        enhanced,
+        original=row.orcpt,
+        diagnostic=f"{result.code:03d} {result.enhanced} {result.text}",
+        remote_mta=result.remote_mta,
+        last_attempt=now,
+        will_retry_until=row.expires if action == "delayed" else None,
+    )
+
+
+def _log_result(row: OutboxRow, result: RecipientResult, due: int | None) -> None:
+    emit = _log.info if result.outcome == "sent" else _log.warn
+    emit(
+        "outbox {row}: {outcome} for {recipient}: {code} {enhanced} {text}",
+        event="outbox.attempt",
+        row=row.id,
+        sender=row.sender,
+        recipient=row.recipient,
+        attempt=row.attempts + 1,
+        outcome=result.outcome if result.outcome != "retry" or due is not None else "expired",
+        code=result.code,
+        enhanced=result.enhanced,
+        text=result.text[:_REPLY],
+        remote_mta=result.remote_mta,
+        tls=result.tls,
+        due=due,
+    )

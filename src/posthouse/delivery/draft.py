@@ -1,0 +1,56 @@
+"""What lists, syncs and threads keep of a message, taken from its bytes once.
+
+Promise: pure; every text in the draft is clean (no control characters, no lone surrogates), as the store
+demands. Shared by intake, submission, reports and the demo, so that a message looks the same whichever way
+it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from posthouse.mime.part import Part, dump_structure
+from posthouse.mime.summary import summarise
+from posthouse.mime.threads import thread_keys
+from posthouse.model import ItemDraft
+
+__all__ = ["draft_from"]
+
+
+def draft_from(
+    root: Part,
+    head: bytes,
+    read: Callable[[int, int], bytes],
+    size: int,
+    received: int,
+    added: bytes = b"",
+) -> ItemDraft:
+    """The draft of an item.
+
+    :param root: the structure; its offsets are kept as they are.
+    :param head: the header block. :param read: bytes of the message from an offset up to another.
+    :param received: ms since the epoch.
+    :param added: header lines that stand in the item's trace instead of the body.
+    """
+    summary = summarise(root, added + head if added else head, read)
+    return ItemDraft(
+        received=received,
+        size=size,
+        message_class=summary.message_class,
+        subject=summary.subject,
+        topic=summary.thread_topic,
+        sender=summary.sender,
+        sender_address=summary.from_address,
+        to=summary.to,
+        cc=summary.cc,
+        bcc=summary.bcc,
+        reply_to=summary.reply_to,
+        sent=summary.date,
+        message_id=summary.message_id,
+        importance=summary.importance,
+        preview=summary.preview,
+        has_attachments=summary.has_attachments,
+        attachments=summary.attachments,
+        structure=dump_structure(root),
+        thread_keys=tuple(thread_keys(summary)),
+    )

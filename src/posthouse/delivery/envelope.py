@@ -1,0 +1,58 @@
+"""From an envelope to what the store takes: one copy per local mailbox, one queue row per address elsewhere.
+
+Promise: a mailbox gets one copy however many of the recipients mean it; an address elsewhere one row.
+
+Specifications: RFC 5321 3.9 (aliases), RFC 3461 4 and 5.2 (DSN parameters travel with their recipient).
+"""
+
+from __future__ import annotations
+
+from posthouse.delivery.schedule import expires_at
+from posthouse.delivery.trace import delivered_to_line, delivery_trace
+from posthouse.mime.addresses import normalise_address
+from posthouse.model import Envelope, Recipient
+from posthouse.store.delivery import Copy
+from posthouse.store.outbox import OutboxDraft
+
+__all__ = ["is_forwarded", "local_copies", "queue_rows"]
+
+
+def local_copies(envelope: Envelope, trace: bytes) -> list[Copy]:
+    """The copies for mailboxes here. ``trace`` is what they have in common: Received and added fields."""
+    copies: dict[int, Copy] = {}
+    for recipient in envelope.recipients:
+        for mailbox_id in recipient.mailbox_ids:
+            if mailbox_id not in copies:
+                own = delivery_trace(envelope.sender, recipient.address, trace)
+                copies[mailbox_id] = Copy(mailbox_id, recipient.address, own)
+    return list(copies.values())
+
+
+def queue_rows(envelope: Envelope, trace: bytes, size: int, eight_bit: bool, now: int) -> list[OutboxDraft]:
+    """The rows for addresses elsewhere. ``size`` is that of the body, ``now`` in ms."""
+    rows: dict[str, OutboxDraft] = {}
+    for recipient in envelope.recipients:
+        for address in recipient.remote:
+            if address in rows:
+                continue
+            rows[address] = OutboxDraft(
+                account_id=envelope.account_id,
+                sender=envelope.sender,
+                recipient=address,
+                size=size,
+                smtputf8=envelope.smtputf8 or not (envelope.sender + address).isascii(),
+                eight_bit=eight_bit,
+                trace=(delivered_to_line(recipient.address) if is_forwarded(recipient) else b"") + trace,
+                expires=expires_at(now, envelope.sender),
+                envid=envelope.envid,
+                ret=envelope.ret,
+                notify=recipient.notify,
+                orcpt=recipient.orcpt,
+                due=now,
+            )
+    return list(rows.values())
+
+
+def is_forwarded(recipient: Recipient) -> bool:
+    """Does an address of ours send mail on to elsewhere? Its name in the trace is how a loop is seen."""
+    return bool(recipient.remote) and recipient.remote != (normalise_address(recipient.address),)

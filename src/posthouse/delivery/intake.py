@@ -1,0 +1,164 @@
+"""Where the SMTP server hands its mail: the checks of an envelope, and the one transaction that keeps it.
+
+Promise: :meth:`Intake.accept` fires after every local copy and every queue row of a message is durable, in
+one transaction; when it fails, nothing was kept. Mail for elsewhere is taken from authenticated users only,
+and only under addresses that they own.
+
+Specifications: RFC 5321 3.9, 4.4, 6.1 and 6.3; RFC 6409 (submission); RFC 5322 3.6.3 (Bcc).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from posthouse.delivery.authorship import check_authors, missing_fields
+from posthouse.delivery.directory import Directory, owns
+from posthouse.delivery.envelope import is_forwarded, local_copies, queue_rows
+from posthouse.delivery.keep import keep_body
+from posthouse.delivery.message import Message, message_of_spooled
+from posthouse.delivery.trace import check_hops, queue_id, received_line
+from posthouse.errors import NoSuchThing, NotPermitted, StorageFull, TryLater
+from posthouse.interfaces import IDatabase, IMailIntake, ISpool
+from posthouse.mime import compose
+from posthouse.model import Account, Envelope, Recipient
+from posthouse.store import delivery
+
+__all__ = ["MIN_FREE", "Intake", "is_eight_bit"]
+
+MIN_FREE = 100 * 1024 * 1024
+
+
+_log = Logger()
+
+
+@implementer(IMailIntake)
+@define(eq=False)
+class Intake:
+    """See ``IMailIntake``.
+
+    :param pool: ``run(function, *args)`` -> Deferred, for what blocks.
+    :param new_spool: makes the spool of one transaction.
+    :param hostname: ours, for trace headers. :param seconds: the clock's. :param random: for queue ids.
+    :param poke: called when something was queued for elsewhere.
+    :param free_space: bytes free where the store lives. :param min_free: below this no mail is taken.
+    """
+
+    database: IDatabase
+    directory: Directory
+    pool: Any
+    new_spool: Callable[[], ISpool]
+    hostname: str
+    seconds: Callable[[], float]
+    random: Random
+    poke: Callable[[], None]
+    free_space: Callable[[], int]
+    min_free: int = MIN_FREE
+
+    def forget_routes(self) -> None:
+        """Accounts, aliases or domains were changed."""
+        self.directory.forget()
+
+    def check_sender(self, sender: str, account: Account | None) -> Deferred[None]:
+        """See ``IMailIntake``. An authenticated null sender is taken: receipts must have it (RFC 8098 3).
+
+        :raises StorageFull: the disk is nearly full.
+        """
+        return Deferred.fromCoroutine(self._check_sender(sender, account))
+
+    async def _check_sender(self, sender: str, account: Account | None) -> None:
+        free = self.free_space()
+        if free < self.min_free:
+            raise StorageFull(cause=f"only {free} bytes are free, {self.min_free} are needed")
+        if account is None or not sender:
+            return
+        if not owns(await self.directory.owned(account.id), sender):
+            raise NotPermitted(
+                "You may not send as this address.", cause=f"{account.address} as {sender[:200]}"
+            )
+
+    def check_recipient(self, address: str, account: Account | None) -> Deferred[Recipient]:
+        """See ``IMailIntake``."""
+        return self.directory.route(address, account)
+
+    def spool(self) -> ISpool:
+        """See ``IMailIntake``."""
+        return self.new_spool()
+
+    def accept(self, envelope: Envelope, spooled: Any) -> Deferred[str]:
+        """See ``IMailIntake``. The spooled bytes are closed afterwards, whatever happens.
+
+        :raises LoopDetected: too many hops. :raises Malformed, NotPermitted: a submission's From or Sender.
+        """
+        return Deferred.fromCoroutine(self._accept(envelope, spooled))
+
+    async def _accept(self, envelope: Envelope, spooled: Any) -> str:
+        try:
+            return await self._keep(envelope, spooled)
+        finally:
+            spooled.close()
+
+    async def _keep(self, envelope: Envelope, spooled: Any) -> str:
+        now = int(self.seconds() * 1000)
+        name = queue_id(now, self.random.getrandbits(24))
+        in_file = spooled.data is None
+        message: Message
+        if in_file:
+            message = await self.pool.run(message_of_spooled, spooled)
+        else:
+            message = message_of_spooled(spooled)
+        fields = message.fields
+        check_hops(fields, [one.address for one in envelope.recipients if is_forwarded(one)])
+        added = b""
+        if envelope.account_id is not None:
+            check_authors(fields, await self.directory.owned(envelope.account_id))
+            added = missing_fields(fields, now, f"<{name}.{self.random.getrandbits(64):x}@{self.hostname}>")
+            if any(key == "bcc" for key, _ in fields):
+                message = message.with_head(compose.edit_headers(message.head, remove=("Bcc",)))
+        if not message.head:
+            added += b"\r\n"  # a body without any header: keep it from running into ours
+        draft = await self.pool.run(message.draft, now, added) if in_file else message.draft(now, added)
+        body = await keep_body(self.database, self.pool, message, now)
+        trace = received_line(envelope, self.hostname, name, now) + added
+        copies = local_copies(envelope, trace)
+        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message, envelope), now)
+        # A Message-ID of ours says nothing about whether the same message came before.
+        dedupe = any(key == "message-id" for key, _ in fields)
+        try:
+            delivered = await self.database.write(
+                lambda tx: delivery.deliver(
+                    tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe
+                )
+            )
+        except NoSuchThing as error:
+            # A mailbox went away between RCPT and now. The next attempt hears so at RCPT.
+            self.directory.forget()
+            raise TryLater(cause=f"a recipient went away: {error}") from error
+        if rows:
+            self.poke()
+        _log.info(
+            "{cid} accepted {queue_id}: {size} bytes for {local} here, {remote} elsewhere",
+            event="mail.accepted",
+            cid=envelope.cid,
+            queue_id=name,
+            sender=envelope.sender,
+            size=message.size,
+            local=len(copies),
+            remote=len(rows),
+            duplicates=delivered.duplicates,
+            message_id=draft.message_id,
+        )
+        return name
+
+
+def is_eight_bit(message: Message, envelope: Envelope) -> bool:
+    """Must the next hop know 8BITMIME? Looked up where the bytes are at hand, else as it was announced."""
+    if message.data is not None:
+        return not message.data.isascii()
+    return envelope.body != "7BIT" or not message.head.isascii()

@@ -1,0 +1,60 @@
+"""Bringing a message's bytes to the store without stopping the reactor or the writer.
+
+Promise: up to 64 KB are compressed on the spot, up to 1 MB in a thread; more goes ahead of the delivering
+transaction in slices of one chunk, each a transaction of its own, so that no writer waits behind 50 MB.
+What was sent ahead and is never referred to is swept by the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from posthouse.delivery.message import Message
+from posthouse.model import BodyRef
+from posthouse.store import bodies
+
+__all__ = ["SLICED_FROM", "keep_body"]
+
+_INLINE = 65_536
+SLICED_FROM = 1 << 20
+
+
+async def keep_body(database: Any, pool: Any, message: Message, now: int) -> bodies.PreparedBody | BodyRef:
+    """Prepare or store the bytes of a message; the result is for ``store.delivery.deliver``.
+
+    :param pool: ``run(function, *args)`` -> Deferred. :param now: ms since the epoch.
+    :raises TryLater: the store or the disk is full or busy; nothing was kept.
+    """
+    if message.size > SLICED_FROM:
+        return await _upload(database, pool, message, now)
+    if message.data is None:
+        data: bytes = await pool.run(message.read, 0, message.size)
+    else:
+        data = message.data
+    if len(data) <= _INLINE:
+        return bodies.prepare(data)
+    prepared: bodies.PreparedBody = await pool.run(bodies.prepare, data)
+    return prepared
+
+
+async def _upload(database: Any, pool: Any, message: Message, now: int) -> BodyRef:
+    upload: int = await database.write(lambda tx: bodies.begin_upload(tx, now))
+    digest = hashlib.sha256()
+
+    def slice_at(start: int) -> Any:
+        data = message.read(start, min(start + bodies.CHUNK, message.size))
+        digest.update(data)
+        return bodies.prepare_chunk(data)
+
+    for sequence, start in enumerate(range(0, message.size, bodies.CHUNK)):
+        chunk = await pool.run(slice_at, start)
+
+        def store(tx: Any, sequence: int = sequence, chunk: Any = chunk) -> None:
+            bodies.upload_chunk(tx, upload, sequence, chunk)
+
+        await database.write(store)
+    ref: BodyRef = await database.write(
+        lambda tx: bodies.finish_upload(tx, upload, digest.digest(), message.size, now)
+    )
+    return ref
