@@ -149,7 +149,7 @@ class Sender:
             recipients=tuple(row.recipient for row in leased.rows),
             read=read,
             size=len(trace) + body.size,
-            smtputf8=any(row.smtputf8 for row in leased.rows),
+            smtputf8=first.smtputf8,
             eight_bit=first.eight_bit,
             tls=smarthost.tls if smarthost is not None else "opportunistic",
             login=smarthost.login if smarthost is not None else None,
@@ -217,7 +217,7 @@ def _same_for_all(rows: tuple[OutboxRow, ...], verdict: Verdict) -> Outcome:
 
 def _original(leased: Leased) -> Original:
     first = leased.rows[0]
-    return Original(first.sender, leased.head, first.created, first.envid)
+    return Original(first.sender, first.trace + leased.head, first.created, first.envid)
 
 
 def _reply(result: RecipientResult) -> str:

@@ -94,7 +94,12 @@ class Runner:
         running = list(self._attempts)
         if not running:
             return
-        late = self.clock.callLater(self.grace, lambda: [attempt.cancel() for attempt in running])
+
+        def break_off() -> None:
+            for attempt in running:
+                attempt.cancel()
+
+        late = self.clock.callLater(self.grace, break_off)
         await DeferredList(running)
         if late.active():
             late.cancel()
@@ -165,7 +170,7 @@ class Runner:
         for row in rows:
             domain = row.recipient.rpartition("@")[2].lower()
             key = self.sender.routes.key(domain) if self.sender.routes is not None else ""
-            same = (row.body_id, row.sender, row.trace, row.account_id, row.envid, row.ret, row.eight_bit)
+            same = (row.body_id, row.sender, row.trace, row.account_id, row.envid, row.ret, row.smtputf8)
             # Through one smarthost, too, a job has recipients of one domain: their fate is decided together.
             groups.setdefault((key, domain, *same), []).append(row)
             self._known.add(row.id)

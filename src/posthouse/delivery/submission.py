@@ -191,7 +191,7 @@ class Submission:
         if copies or rows:
             delivery.deliver(tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False)
         if unknown:
-            original = Original(account.address, parcel.message.head, now)
+            original = Original(account.address, parcel.added + parcel.message.head, now)
             self.reporter.deliver(tx, self.reporter.failed(original, unknown, now), now)
         return result, len(rows)
 
