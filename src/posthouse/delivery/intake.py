@@ -113,12 +113,15 @@ class Intake:
             message = await self.pool.run(message_of_spooled, spooled)
         else:
             message = message_of_spooled(spooled)
-        fields = message.fields
-        check_hops(fields, [one.address for one in envelope.recipients if is_forwarded(one)])
+        check_hops(message.head, [one.address for one in envelope.recipients if is_forwarded(one)])
         added = b""
+        # A Message-ID of ours says nothing about whether the same message came before.
+        dedupe = True
         if envelope.account_id is not None:
+            fields = message.fields
             check_authors(fields, await self.directory.owned(envelope.account_id))
             added = missing_fields(fields, now, f"<{name}.{self.random.getrandbits(64):x}@{self.hostname}>")
+            dedupe = any(key == "message-id" for key, _ in fields)
             if any(key == "bcc" for key, _ in fields):
                 message = message.with_head(compose.edit_headers(message.head, remove=("Bcc",)))
         if not message.head:
@@ -128,8 +131,6 @@ class Intake:
         trace = received_line(envelope, self.hostname, name, now) + added
         copies = local_copies(envelope, trace)
         rows = queue_rows(envelope, trace, message.size, is_eight_bit(message, envelope), now)
-        # A Message-ID of ours says nothing about whether the same message came before.
-        dedupe = any(key == "message-id" for key, _ in fields)
         try:
             delivered = await self.database.write(
                 lambda tx: delivery.deliver(

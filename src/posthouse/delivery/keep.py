@@ -32,8 +32,9 @@ async def keep_body(database: Any, pool: Any, message: Message, now: int) -> bod
         data: bytes = await pool.run(message.read, 0, message.size)
     else:
         data = message.data
-    if len(data) <= _INLINE:
-        return bodies.prepare(data)
+    if 0 < len(data) <= _INLINE:
+        digest = message.sha256 or hashlib.sha256(data).digest()
+        return bodies.PreparedBody(digest, len(data), (bodies.prepare_chunk(data),))
     prepared: bodies.PreparedBody = await pool.run(bodies.prepare, data)
     return prepared
 

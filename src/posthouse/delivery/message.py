@@ -32,6 +32,7 @@ class Message:
     size: int
     read: Callable[[int, int], bytes]
     data: bytes | None = None
+    sha256: bytes = b""  # where it is known already
 
     @property
     def fields(self) -> list[tuple[str, bytes]]:
@@ -58,20 +59,20 @@ class Message:
         return Message(head, _moved(self.root, delta, True), size, _slices(data) if data else read, data)
 
 
-def message_of(data: bytes, root: Part | None = None) -> Message:
+def message_of(data: bytes, root: Part | None = None, sha256: bytes = b"") -> Message:
     """A message that is in memory; scanned unless its structure is known."""
     if root is None:
         root = scan(data)
-    return Message(data[: root.body_start], root, len(data), _slices(data), data)
+    return Message(data[: root.body_start], root, len(data), _slices(data), data, sha256)
 
 
 def message_of_spooled(spooled: Any) -> Message:
     """What a spool received (``posthouse.work.spool.Spooled``)."""
     data = spooled.data
     if data is not None:
-        return message_of(data, spooled.structure)
+        return message_of(data, spooled.structure, spooled.sha256)
     root = spooled.structure
-    return Message(spooled.read(0, root.body_start), root, spooled.size, spooled.read)
+    return Message(spooled.read(0, root.body_start), root, spooled.size, spooled.read, None, spooled.sha256)
 
 
 def _slices(data: bytes) -> Callable[[int, int], bytes]:

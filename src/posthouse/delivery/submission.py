@@ -138,7 +138,7 @@ class Submission:
         fields = message.fields
         if not fields:
             raise Malformed("The message has no header.")
-        check_hops(fields)
+        check_hops(message.head)
         check_authors(fields, await self.directory.owned(account.id), may_lack_from=True)
         addresses = _recipients(fields)
         author = format_mailbox(Mailbox(account.name, account.address))

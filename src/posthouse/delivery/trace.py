@@ -11,10 +11,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from posthouse.errors import LoopDetected
 from posthouse.mime.addresses import fold_address
 from posthouse.mime.dates import format_date
+from posthouse.mime.headers import parse_headers
 from posthouse.model import Envelope
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
 
 MAX_RECEIVED = 50  # RFC 5321 6.3 asks for at least 100 in a simple count; 50 is what maddy and Postfix use
 
+_RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _NOT_HOST = re.compile(r"[^A-Za-z0-9.:_\-\[\]]")
 _NOT_ADDRESS = re.compile("[\x00-\x1f\x7f-\x9f<>\u2028\u2029\ud800-\udfff]")
 _NOT_COMMENT = re.compile(r"[^A-Za-z0-9 ./_:+-]")
@@ -86,22 +89,23 @@ def delivery_trace(sender: str, address: str, received: bytes) -> bytes:
     return return_path_line(sender) + delivered_to_line(address) + received
 
 
-def check_hops(fields: Sequence[tuple[str, bytes]], forwarded: Sequence[str] = ()) -> None:
+def check_hops(head: bytes, forwarded: Sequence[str] = ()) -> None:
     """Refuse a message that goes in circles.
 
-    :param fields: the header as ``mime.headers.parse_headers`` gives it.
+    :param head: the header block.
     :param forwarded: the local addresses that send the message on to elsewhere.
     :raises LoopDetected: more than :data:`MAX_RECEIVED` Received lines, or a forwarding address met again.
     """
-    received = 0
-    seen = set()
-    for name, value in fields:
-        if name == "received":
-            received += 1
-        elif forwarded and name == "delivered-to":
-            seen.add(fold_address(value[:1000].decode("utf-8", "replace")))
+    received = len(_RECEIVED.findall(head))
     if received > MAX_RECEIVED:
         raise LoopDetected(cause=f"{received} Received lines")
+    if not forwarded:
+        return
+    seen = {
+        fold_address(value[:1000].decode("utf-8", "replace"))
+        for name, value in parse_headers(head)
+        if name == "delivered-to"
+    }
     for address in forwarded:
         if fold_address(address) in seen:
             raise LoopDetected(cause=f"was delivered to {address} before")
@@ -111,6 +115,7 @@ def _address(text: str) -> str:
     return _NOT_ADDRESS.sub("", text)[:1000]
 
 
+@lru_cache(maxsize=4096)
 def _literal(peer: str) -> str:
     try:
         address = ipaddress.ip_address(peer)
