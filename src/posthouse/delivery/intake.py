@@ -130,7 +130,7 @@ class Intake:
         body = await keep_body(self.database, self.pool, message, now)
         trace = received_line(envelope, self.hostname, name, now) + added
         copies = local_copies(envelope, trace)
-        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message, envelope), now)
+        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now)
         try:
             delivered = await self.database.write(
                 lambda tx: delivery.deliver(
@@ -158,8 +158,9 @@ class Intake:
         return name
 
 
-def is_eight_bit(message: Message, envelope: Envelope) -> bool:
-    """Must the next hop know 8BITMIME? Looked up where the bytes are at hand, else as it was announced."""
+def is_eight_bit(message: Message) -> bool:
+    """Must the next hop know 8BITMIME? By the bytes where they are at hand, else by what the parts declare."""
     if message.data is not None:
         return not message.data.isascii()
-    return envelope.body != "7BIT" or not message.head.isascii()
+    declared = (part.cte in ("8bit", "binary") for part in message.root.walk())
+    return not message.head.isascii() or any(declared)

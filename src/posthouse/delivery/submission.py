@@ -187,7 +187,7 @@ class Submission:
         )
         trace = received_line(envelope, self.hostname, parcel.name, now) + parcel.added
         copies = local_copies(envelope, trace)
-        rows = queue_rows(envelope, trace, parcel.message.size, is_eight_bit(parcel.message, envelope), now)
+        rows = queue_rows(envelope, trace, parcel.message.size, is_eight_bit(parcel.message), now)
         if copies or rows:
             delivery.deliver(tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False)
         if unknown:
