@@ -79,6 +79,10 @@ class _Datagrams(DatagramProtocol):
     def connectionRefused(self) -> None:
         self.exchange.fail("connection refused")
 
+    def stopProtocol(self) -> None:
+        # epoll reports a refused datagram as an error on the socket, and the port closes without a word.
+        self.exchange.fail("connection refused")
+
 
 class _UdpExchange(_Exchange):
     port: Any = None
