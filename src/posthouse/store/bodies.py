@@ -92,13 +92,13 @@ def _unpack(stored: bytes, size: int) -> bytes:
 
 def insert_body(tx: Transaction, prepared: PreparedBody, now: int) -> BodyRef:
     """Store a body that the same transaction refers to; the existing one where the content is known."""
-    known = tx.value("SELECT id FROM body WHERE sha256 = ?", (prepared.sha256,))
-    if known is not None:
-        return BodyRef(known, prepared.sha256, prepared.size)
-    body_id = tx.value(
-        "INSERT INTO body (sha256, size, created) VALUES (?, ?, ?) RETURNING id",
+    body_id = tx.insert(
+        "INSERT INTO body (sha256, size, created) VALUES (?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
         (prepared.sha256, prepared.size, now),
     )
+    if not body_id:
+        known = tx.value("SELECT id FROM body WHERE sha256 = ?", (prepared.sha256,))
+        return BodyRef(known, prepared.sha256, prepared.size)
     for seq, data in enumerate(prepared.chunks):
         tx.execute("INSERT INTO chunk (id, data) VALUES (?, ?)", (body_id * _SEQUENCES + seq, data))
         tx.weigh(len(data))

@@ -14,7 +14,7 @@ from posthouse.errors import NoSuchFolder
 from posthouse.model import BodyRef, FolderType, ItemDraft
 from posthouse.store.bodies import PreparedBody, insert_body
 from posthouse.store.dialect import clean
-from posthouse.store.items import insert_item
+from posthouse.store.items import count_in, insert_item
 from posthouse.store.outbox import OutboxDraft, enqueue
 from posthouse.store.rows import draft_columns
 from posthouse.store.transaction import Transaction
@@ -102,45 +102,42 @@ def deliver(
 
 
 def _is_first(tx: Transaction, sender: str, recipient: str, sha256: bytes, now: int) -> bool:
-    row = tx.one(
-        "INSERT INTO recent_delivery (sender, recipient, sha256, at) VALUES (?, ?, ?, ?) "
+    tx.execute(
+        "INSERT INTO recent_delivery (sha256, recipient, sender, at) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (sha256, recipient, sender) DO UPDATE SET at = excluded.at "
-        "WHERE recent_delivery.at < excluded.at - ? RETURNING id",
-        (clean(sender), clean(recipient), sha256, now, REPEAT),
+        "WHERE recent_delivery.at < excluded.at - ?",
+        (sha256, clean(recipient), clean(sender), now, REPEAT),
     )
-    return row is not None
+    return tx.rowcount > 0
 
 
-_COUNT = (
-    "UPDATE folder SET uid_next = uid_next + 1, total = total + ?, unread = unread + ? "
-    "WHERE mailbox_id = ? AND deleted = 0 AND {} RETURNING id, uid_next"
-)
-_COUNT_BY_TYPE = _COUNT.format("type = ?")
-_COUNT_BY_ID = _COUNT.format("id = ?")
-_COUNT_BY_ROLE = _COUNT.format("role = ? AND role <> ''")
+def _folder_key(copy: Copy) -> tuple[str, int | str]:
+    if copy.folder_id:
+        return "id", copy.folder_id
+    if copy.role:
+        return "role", copy.role
+    return "slot", int(copy.folder_type)
 
 
 def _count_in(tx: Transaction, copy: Copy, draft: ItemDraft) -> tuple[int, int]:
-    """Find the folder and count the item in, in one statement. :returns: (folder id, IMAP uid)."""
+    """Find the folder and count the item in. :returns: (folder id, IMAP uid)."""
+    column, value = _folder_key(copy)
     visible = 0 if draft.hidden else 1
     unread = 0 if copy.read or draft.read else visible
-    if copy.folder_id:
-        row = tx.one(_COUNT_BY_ID, (visible, unread, copy.mailbox_id, copy.folder_id))
-    elif copy.role:
-        row = tx.one(_COUNT_BY_ROLE, (visible, unread, copy.mailbox_id, copy.role))
-    else:
-        row = tx.one(_COUNT_BY_TYPE, (visible, unread, copy.mailbox_id, int(copy.folder_type)))
+    row = tx.one(
+        f"SELECT id FROM folder WHERE mailbox_id = ? AND {column} = ? AND deleted = 0",
+        (copy.mailbox_id, value),
+    )
     if row is None:
-        raise NoSuchFolder(cause=f"mailbox {copy.mailbox_id} has no such folder")
-    return row[0], row[1] - 1
+        raise NoSuchFolder(cause=f"mailbox {copy.mailbox_id} has no folder with {column} {value}")
+    return row[0], count_in(tx, row[0], visible, unread)
 
 
 def prune_recent(tx: Transaction, now: int, limit: int) -> int:
     """Forget deliveries older than the hour. :returns: how many; call it again until 0."""
-    ids = [
-        (row_id,)
-        for row_id, at in tx.execute("SELECT id, at FROM recent_delivery ORDER BY id LIMIT ?", (limit,))
-        if at < now - REPEAT
-    ]
-    tx.many("DELETE FROM recent_delivery WHERE id = ?", ids)
-    return len(ids)
+    tx.execute(
+        "DELETE FROM recent_delivery WHERE (sha256, recipient, sender) IN "
+        "(SELECT sha256, recipient, sender FROM recent_delivery WHERE at < ? LIMIT ?)",
+        (now - REPEAT, limit),
+    )
+    return max(tx.rowcount, 0)

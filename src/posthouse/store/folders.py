@@ -25,6 +25,7 @@ __all__ = [
     "folder_of_role",
     "folder_of_type",
     "insert_folder",
+    "is_default",
     "list_folders",
     "rename_folder",
 ]
@@ -42,6 +43,11 @@ def _folder(row: tuple[Any, ...]) -> Folder:
     return Folder(
         row[0], row[1], row[2], row[3], row[4], FolderType(row[5]), row[6], row[7], row[8], bool(row[9])
     )
+
+
+def is_default(type: FolderType) -> bool:
+    """True for the types of which a mailbox has one folder, that cannot be renamed or deleted."""
+    return FolderType.INBOX <= type <= FolderType.JOURNAL or type == FolderType.RECIPIENT_CACHE
 
 
 def list_folders(tx: Transaction, mailbox_id: int) -> list[Folder]:
@@ -69,20 +75,21 @@ def folder_by_id(tx: Transaction, folder_id: int) -> Folder | None:
 
 def folder_of_type(tx: Transaction, mailbox_id: int, type: FolderType) -> Folder:
     """The default folder of a type. :raises NoSuchFolder: none."""
+    column = "slot" if is_default(type) else "type"
     row = tx.one(
-        f"SELECT {_COLUMNS} FROM folder WHERE mailbox_id = ? AND type = ? AND deleted = 0 "
+        f"SELECT {_COLUMNS} FROM folder WHERE mailbox_id = ? AND {column} = ? AND deleted = 0 "
         "ORDER BY number LIMIT 1",
         (mailbox_id, int(type)),
     )
     if row is None:
-        raise NoSuchFolder(cause=f"mailbox {mailbox_id} has no folder of type {type}")
+        raise NoSuchFolder(cause=f"mailbox {mailbox_id} has no folder of type {int(type)}")
     return _folder(row)
 
 
 def folder_of_role(tx: Transaction, mailbox_id: int, role: str) -> Folder:
     """The folder with a role ("junk"). :raises NoSuchFolder: none."""
     row = tx.one(
-        f"SELECT {_COLUMNS} FROM folder WHERE mailbox_id = ? AND role = ? AND role <> '' AND deleted = 0",
+        f"SELECT {_COLUMNS} FROM folder WHERE mailbox_id = ? AND role = ? AND deleted = 0",
         (mailbox_id, role),
     )
     if row is None:
@@ -104,13 +111,14 @@ def insert_folder(
     """Make a folder whose parent and name were checked."""
     number = next_number(tx, mailbox_id)
     name = clean(name)
-    folder_id = tx.value(
-        "INSERT INTO folder (mailbox_id, number, parent, name, name_key, type, role, changed, changed_by, "
+    folder_id = tx.insert(
+        "INSERT INTO folder (mailbox_id, number, parent, name, name_key, type, slot, role, changed, "
         # RFC 9051 2.3.1.1: UIDVALIDITY is 32 bits, and grows when a name is used again.
-        "hidden, uid_validity, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "changed_by, hidden, uid_validity, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            mailbox_id, number, parent_number, name, fold_name(name), int(type), role, number, origin,
-            int(hidden), (now // 1000) & 0xFFFFFFFF or 1, now,
+            mailbox_id, number, parent_number, name, fold_name(name), int(type),
+            int(type) if is_default(type) else None, role or None, number, origin, int(hidden),
+            (now // 1000) & 0xFFFFFFFF or 1, now,
         ),
     )  # fmt: skip
     tx.news(mailbox_id, 0, number)
@@ -139,8 +147,8 @@ def create_folder(
     count = tx.value("SELECT count(*) FROM folder WHERE mailbox_id = ? AND deleted = 0", (mailbox_id,))
     if count >= MAX_FOLDERS:
         raise OverQuota("The mailbox has too many folders.")
-    if FolderType.INBOX <= type <= FolderType.JOURNAL or type == FolderType.RECIPIENT_CACHE:
-        taken = "SELECT 1 FROM folder WHERE mailbox_id = ? AND type = ? AND deleted = 0"
+    if is_default(type):
+        taken = "SELECT 1 FROM folder WHERE mailbox_id = ? AND slot = ?"
         if tx.one(taken, (mailbox_id, int(type))) is not None:
             raise Exists(cause=f"a default folder of type {int(type)} exists")
     return insert_folder(tx, mailbox_id, parent_number, name, type, now, origin)
@@ -186,7 +194,7 @@ def delete_folder(tx: Transaction, folder: Folder, origin: int = 0) -> int:
     at = next_number(tx, now.mailbox_id, len(rows))
     for offset, (folder_id, number) in enumerate(rows):
         # The folder itself is the last, so a client hears of the inner ones first.
-        tx.execute("UPDATE folder SET deleted = 1, role = '' WHERE id = ?", (folder_id,))
+        tx.execute("UPDATE folder SET deleted = 1, slot = NULL, role = NULL WHERE id = ?", (folder_id,))
         tx.execute(
             "INSERT INTO folder_gone (mailbox_id, at, number) VALUES (?, ?, ?)",
             (now.mailbox_id, at + offset, number),
@@ -250,7 +258,7 @@ def _current(tx: Transaction, folder: Folder) -> Folder:
 
 
 def _check_changeable(folder: Folder) -> None:
-    if FolderType.INBOX <= folder.type <= FolderType.JOURNAL or folder.type == FolderType.RECIPIENT_CACHE:
+    if is_default(folder.type):
         raise NotPermitted("A default folder cannot be changed.")
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "added_since",
     "changed_since",
     "count_between",
+    "count_in",
     "delete_item",
     "filling",
     "gone",
@@ -63,11 +64,31 @@ _INSERT = (
     "received, hidden, read, body_id, size, uid, created_by, read_by, flag_by, categories_by, rest_by, "
     "message_class, subject, topic, sender, sender_address, recipients, cc, bcc, reply_to, sent, message_id, "
     "importance, preview, flag, categories, draft, has_attachments, attachments, structure, conversation, "
-    f"conversation_index, trace) VALUES ({','.join('?' * 41)}) RETURNING id"
+    f"conversation_index, trace) VALUES ({','.join('?' * 41)})"
 )
-_TAKE_NUMBER = (
-    "UPDATE mailbox SET counter = counter + 1, size = size + ? WHERE id = ? AND counter < ? RETURNING counter"
-)
+
+
+def _take_number(tx: Transaction, mailbox_id: int, size: int) -> int:
+    """A fresh number, and the mailbox ``size`` bytes larger. (Cheaper than UPDATE ... RETURNING.)"""
+    tx.execute(
+        "UPDATE mailbox SET counter = counter + 1, size = size + ? WHERE id = ? AND counter < ?",
+        (size, mailbox_id, LAST_NUMBER),
+    )
+    if tx.rowcount <= 0:
+        raise no_number(tx, mailbox_id)
+    return int(tx.value("SELECT counter FROM mailbox WHERE id = ?", (mailbox_id,)))
+
+
+def count_in(tx: Transaction, folder_id: int, visible: int, unread: int) -> int:
+    """One more item in a folder. :returns: its IMAP uid there. :raises NoSuchFolder: the folder is gone."""
+    tx.execute(
+        "UPDATE folder SET uid_next = uid_next + 1, total = total + ?, unread = unread + ? "
+        "WHERE id = ? AND deleted = 0",
+        (visible, unread, folder_id),
+    )
+    if tx.rowcount <= 0:
+        raise NoSuchFolder
+    return int(tx.value("SELECT uid_next FROM folder WHERE id = ?", (folder_id,))) - 1
 
 
 def add_item(
@@ -79,15 +100,9 @@ def add_item(
     :raises NoSuchFolder: the folder is gone. :raises NoSuchAccount: the mailbox is.
     """
     visible = 0 if draft.hidden else 1
-    uid = tx.value(
-        "UPDATE folder SET uid_next = uid_next + 1, total = total + ?, unread = unread + ? "
-        "WHERE id = ? AND deleted = 0 RETURNING uid_next",
-        (visible, 0 if draft.read else visible, folder.id),
-    )
-    if uid is None:
-        raise NoSuchFolder
+    uid = count_in(tx, folder.id, visible, 0 if draft.read else visible)
     return insert_item(
-        tx, folder.mailbox_id, folder.id, uid - 1, draft, draft_columns(draft), draft.trace, body_id,
+        tx, folder.mailbox_id, folder.id, uid, draft, draft_columns(draft), draft.trace, body_id,
         read=draft.read, origin=origin,
     )  # fmt: skip
 
@@ -106,11 +121,9 @@ def insert_item(
     origin: int = 0,
 ) -> int:
     """The part of ``add_item`` after the folder was counted; ``columns`` are ``draft_columns(draft)``."""
-    number = tx.value(_TAKE_NUMBER, (draft.size, mailbox_id, LAST_NUMBER))
-    if number is None:
-        raise no_number(tx, mailbox_id)
+    number = _take_number(tx, mailbox_id, draft.size)
     conversation = join_thread(tx, mailbox_id, draft.thread_keys, number)
-    item_id = tx.value(
+    item_id = tx.insert(
         _INSERT,
         (
             mailbox_id, folder_id, number, number, number, number, number, number, draft.received,
@@ -122,7 +135,7 @@ def insert_item(
     if not draft.hidden:
         tx.execute("INSERT INTO to_index (item_id) VALUES (?)", (item_id,))
     tx.news(mailbox_id, folder_id, number)
-    return int(number)
+    return number
 
 
 def _numbered(tx: Transaction, item: Item, differs: str, params: tuple[Any, ...]) -> int:
@@ -251,19 +264,13 @@ def move_item(tx: Transaction, item: Item, to: Folder, origin: int = 0) -> int:
         return item.number
     visible = 0 if hidden else 1
     unread = 0 if read else visible
-    uid = tx.value(
-        "UPDATE folder SET uid_next = uid_next + 1, total = total + ?, unread = unread + ? "
-        "WHERE id = ? AND deleted = 0 RETURNING uid_next",
-        (visible, unread, to.id),
-    )
-    if uid is None:
-        raise NoSuchFolder
+    uid = count_in(tx, to.id, visible, unread)
     # One number for both ends of the move: a creation there, a departure here.
     number = next_number(tx, item.mailbox_id)
     tx.execute(
         "UPDATE item SET folder_id = ?, number = ?, changed = ?, read_no = ?, flag_no = ?, categories_no = "
         "?, rest_no = ?, uid = ?, created_by = ? WHERE id = ?",
-        (to.id, number, number, number, number, number, number, uid - 1, origin, item.id),
+        (to.id, number, number, number, number, number, number, uid, origin, item.id),
     )
     tx.execute(
         "UPDATE folder SET total = total - ?, unread = unread - ? WHERE id = ?", (visible, unread, source)
@@ -288,9 +295,7 @@ def delete_item(tx: Transaction, item: Item, origin: int = 0) -> int:
     if row is None:
         raise NoSuchItem
     folder_id, received, hidden, read, body_id, size = row
-    number = int(tx.value(_TAKE_NUMBER, (-size, item.mailbox_id, LAST_NUMBER)) or 0)
-    if not number:
-        raise no_number(tx, item.mailbox_id)
+    number = _take_number(tx, item.mailbox_id, -size)
     if not hidden:
         tx.execute(
             "UPDATE folder SET total = total - 1, unread = unread - ? WHERE id = ?",

@@ -43,18 +43,17 @@ _FIRST = (
     "CREATE INDEX app_password_account ON app_password (account_id)",
     """CREATE TABLE folder (
         id IDENTITY, mailbox_id BIGINT NOT NULL, number BIGINT NOT NULL, parent BIGINT NOT NULL,
-        name TEXT NOT NULL, name_key TEXT NOT NULL, type BIGINT NOT NULL, role TEXT NOT NULL DEFAULT '',
+        name TEXT NOT NULL, name_key TEXT NOT NULL, type BIGINT NOT NULL, slot BIGINT, role TEXT,
         changed BIGINT NOT NULL, changed_by BIGINT NOT NULL DEFAULT 0, total BIGINT NOT NULL DEFAULT 0,
         unread BIGINT NOT NULL DEFAULT 0, hidden BIGINT NOT NULL DEFAULT 0,
         deleted BIGINT NOT NULL DEFAULT 0, uid_validity BIGINT NOT NULL, uid_next BIGINT NOT NULL DEFAULT 1,
         created BIGINT NOT NULL, UNIQUE (mailbox_id, number))""",
     "CREATE UNIQUE INDEX folder_name ON folder (mailbox_id, parent, name_key) WHERE deleted = 0",
     "CREATE INDEX folder_changed ON folder (mailbox_id, changed)",
-    # One Inbox, one Drafts ...: types 2 to 11 and 19 exist once; the rest by any number.
-    """CREATE UNIQUE INDEX folder_default ON folder (mailbox_id, type)
-        WHERE deleted = 0 AND (type BETWEEN 2 AND 11 OR type = 19)""",
-    "CREATE UNIQUE INDEX folder_role ON folder (mailbox_id, role) WHERE deleted = 0 AND role <> ''",
-    "CREATE INDEX folder_type ON folder (mailbox_id, type)",
+    # slot: the type of a default folder, of which there is one; NULL for the rest. (A partial index on the
+    # type would say the same, but SQLite then compiles a statement with "type = ?" anew at each use.)
+    "CREATE UNIQUE INDEX folder_slot ON folder (mailbox_id, slot)",
+    "CREATE UNIQUE INDEX folder_role ON folder (mailbox_id, role)",
     "CREATE INDEX folder_deleted ON folder (id) WHERE deleted = 1",
     """CREATE TABLE folder_gone (
         mailbox_id BIGINT NOT NULL, at BIGINT NOT NULL, number BIGINT NOT NULL,
@@ -97,8 +96,8 @@ _FIRST = (
     # Bodies to look at: perhaps nothing refers to them.
     "CREATE TABLE loose_body (body_id BIGINT PRIMARY KEY, at BIGINT NOT NULL)",
     """CREATE TABLE recent_delivery (
-        id IDENTITY, sender TEXT NOT NULL, recipient TEXT NOT NULL, sha256 BYTES NOT NULL,
-        at BIGINT NOT NULL, UNIQUE (sha256, recipient, sender))""",
+        sha256 BYTES NOT NULL, recipient TEXT NOT NULL, sender TEXT NOT NULL, at BIGINT NOT NULL,
+        PRIMARY KEY (sha256, recipient, sender)) CLUSTERED""",
     """CREATE TABLE outbox (
         id IDENTITY, account_id BIGINT, body_id BIGINT NOT NULL, size BIGINT NOT NULL, sender TEXT NOT NULL,
         recipient TEXT NOT NULL, created BIGINT NOT NULL, due BIGINT NOT NULL, due_before BIGINT NOT NULL,

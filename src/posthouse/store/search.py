@@ -1,7 +1,7 @@
 """Full text: words of items, in batches behind the delivery that brought them.
 
-A delivery leaves a durable mark (``to_index``). Somebody outside takes a batch of marks, gets the text (mime's
-business), and hands it to ``index``. Removal needs the text again on SQLite 3.40, so it is kept beside the
+A delivery leaves a durable mark (``to_index``). Somebody outside takes a batch of marks, gets the text (which
+is mime's business), and hands it to ``index``. Removal needs the text again on SQLite 3.40, so it is kept beside the
 index, compressed. Results go by the item's row: what is deleted is not found, even before its words are taken
 out.
 

@@ -28,14 +28,18 @@ def join_thread(tx: Transaction, mailbox_id: int, keys: Sequence[bytes], number:
         # INSERT tells whether it was there: one statement for the most frequent kind of mail.
         key = keys[0]
         fresh = hashlib.sha256(b"%d " % mailbox_id + key).digest()[:16]
-        known = tx.value(
+        tx.execute(
             "INSERT INTO thread_key (mailbox_id, key, conversation) VALUES (?, ?, ?) "
-            # Changes nothing; without it RETURNING would not give the row that was there.
-            "ON CONFLICT (mailbox_id, key) DO UPDATE SET conversation = thread_key.conversation "
-            "RETURNING conversation",
+            "ON CONFLICT (mailbox_id, key) DO NOTHING",
             (mailbox_id, key, fresh),
         )
-        return bytes(known)
+        if tx.rowcount > 0:
+            return fresh
+        return bytes(
+            tx.value(
+                "SELECT conversation FROM thread_key WHERE mailbox_id = ? AND key = ?", (mailbox_id, key)
+            )
+        )
     keys = list(dict.fromkeys(keys))[:MAX_KEYS]
     marks = ",".join("?" * len(keys))
     known_keys = dict(

@@ -46,6 +46,14 @@ class Transaction:
         rows = self._cursor.execute(sql, params).fetchall()
         return rows[0][0] if rows else None
 
+    def insert(self, sql: str, params: Parameters = ()) -> int:
+        """Run an INSERT of one row into a table with an IDENTITY. :returns: the new id, 0 for no row.
+
+        On SQLite this is half the price of RETURNING.
+        """
+        cursor = self._cursor.execute(sql, params)
+        return cursor.lastrowid or 0 if cursor.rowcount > 0 else 0
+
     def many(self, sql: str, seq: Iterable[Parameters]) -> None:
         """Run one statement that returns nothing for each set of parameters."""
         self._cursor.executemany(sql, seq)
@@ -54,11 +62,6 @@ class Transaction:
     def rowcount(self) -> int:
         """Rows that the last statement changed."""
         return self._cursor.rowcount
-
-    @property
-    def last_id(self) -> int:
-        """The row id that the last INSERT made."""
-        return self._cursor.lastrowid or 0
 
     def news(self, mailbox_id: int, folder_id: int, number: int) -> None:
         """Something visible changed; who waits for it is told once it is committed.
