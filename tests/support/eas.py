@@ -48,6 +48,8 @@ _COMMANDS = {
     "ResolveRecipients": 21, "ValidateCert": 22, "Find": 23,
 }  # fmt: skip
 
+_PARAMETERS = {"AttachmentName": 0, "CollectionId": 1, "ItemId": 3, "LongId": 4, "Occurrence": 6}
+
 
 class PhoneError(Exception):
     """The server said no."""
@@ -289,8 +291,7 @@ class Phone:
             elif name == "AcceptMultiPart":
                 options |= 2 * (value == "T")
             else:
-                tag = {"AttachmentName": 0, "CollectionId": 1, "ItemId": 3, "LongId": 4, "Occurrence":
-                6}[name] fields.append(bytes([tag]) + _sized(value.encode()))
+                fields.append(bytes([_PARAMETERS[name]]) + _sized(value.encode()))
         if options:
             fields.append(bytes([7, 1, options]))
         return b64encode(b"".join(fields)).decode()
@@ -340,9 +341,11 @@ class Phone:
                 ),
             ),
         )
-        acknowledged = second.root.find(Provision.Policies, Provision.Policy) if second.root is not None
-        else None final = acknowledged.text(Provision.PolicyKey) if acknowledged is not None else None if
-        not final:
+        final = ""
+        if second.root is not None:
+            acknowledged = second.root.find(Provision.Policies, Provision.Policy, Provision.PolicyKey)
+            final = acknowledged.value if acknowledged is not None else ""
+        if not final:
             raise PhoneError("Provision: the acknowledgement was refused")
         self.policy_key = int(final)
         return final
@@ -371,8 +374,10 @@ class Phone:
         """FolderSync with the phone's key (or another), applied to ``folders``."""
         answer = self.command(
             "FolderSync",
-            E(FolderHierarchy.FolderSync, E(FolderHierarchy.SyncKey, self.folder_key if key is None else
-            key)),
+            E(
+                FolderHierarchy.FolderSync,
+                E(FolderHierarchy.SyncKey, self.folder_key if key is None else key),
+            ),
         )
         if answer.text(FolderHierarchy.Status) != "1":
             return answer
@@ -639,8 +644,8 @@ class Phone:
         if response is None:
             return int(answer.text(GetItemEstimate.Status) or 0), 0
         estimate = response.find(GetItemEstimate.Collection, GetItemEstimate.Estimate)
-        return int(response.text(GetItemEstimate.Status) or 0), int(estimate.value) if estimate is not None
-        else 0
+        count = int(estimate.value) if estimate is not None else 0
+        return int(response.text(GetItemEstimate.Status) or 0), count
 
     def _estimated(self, number: str, options: Element | None) -> list[Element | None]:
         key = E(AirSync.SyncKey, self.keys.get(number, "0"))
@@ -654,8 +659,9 @@ class Phone:
             key,
         ]
 
-    def ping(self, folders: Sequence[str] | None = None, heartbeat: int | None = None) -> tuple[int,
-    list[str]]:
+    def ping(
+        self, folders: Sequence[str] | None = None, heartbeat: int | None = None
+    ) -> tuple[int, list[str]]:
         """Ping: its status and the changed folders. Without arguments it has no body."""
         root = None
         if folders is not None or heartbeat is not None:
@@ -719,8 +725,9 @@ class Phone:
                 ItemOperations.Fetch,
                 E(ItemOperations.Store, "Mailbox"),
                 E(AirSyncBase.FileReference, reference),
-                E(ItemOperations.Options, E(ItemOperations.Range, f"{range[0]}-{range[1]}")) if range else
-                None,
+                E(ItemOperations.Options, E(ItemOperations.Range, f"{range[0]}-{range[1]}"))
+                if range
+                else None,
             ),
             multipart=multipart,
         )
@@ -732,8 +739,9 @@ class Phone:
 
     def _properties(self, answer: Answer) -> Element:
         fetch = (
-            answer.root.find(ItemOperations.Response, ItemOperations.Fetch) if answer.root is not None else
-            None
+            answer.root.find(ItemOperations.Response, ItemOperations.Fetch)
+            if answer.root is not None
+            else None
         )
         if fetch is None:
             raise PhoneError(f"ItemOperations: status {answer.text(ItemOperations.Status)}")

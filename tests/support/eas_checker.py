@@ -20,6 +20,8 @@ from tests.support.shared import shared_path
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 _MANY = 1 << 30
 
+#: iOS crashed on the one, Outlook on the other.
+_NEVER_EMPTY = ("AirSync:Responses", "AirSync:Collections", "AirSync:Commands")
 
 
 class SchemaError(AssertionError):
@@ -100,8 +102,7 @@ def _check_text_rules(root: Element, version: tuple[int, int] | None) -> None:
     order = ["SyncKey", "CollectionId", "Status", "MoreAvailable", "Commands", "Responses"]
     for element in root.iter():
         name = element.tag.partition(":")[2]
-        if element.tag in ("AirSync:Responses", "AirSync:Collections", "AirSync:Commands") and not
-        element.children:
+        if element.tag in _NEVER_EMPTY and not element.children:
             raise SchemaError(f"empty {element.tag}")
         if element.tag == "AirSync:Collection":
             found = [child.tag.partition(":")[2] for child in element.children]
