@@ -55,6 +55,13 @@ class ResourceTests(SynchronousTestCase):
         wire = Wire(_Does(None)).get("/", method="DELETE")
         self.assertEqual((wire.status, wire.headers["allow"]), (405, "GET, POST"))
 
+    def test_a_protected_resource_challenges_other_methods_first(self) -> None:
+        resource = _Does(None)
+        resource.challenge_first = True
+        bare = Wire(resource).get("/", method="PUT")
+        self.assertEqual((bare.status, "www-authenticate" in bare.headers), (401, True))
+        self.assertEqual(Wire(resource).get("/", "Authorization: Basic x", method="PUT").status, 405)
+
     def test_a_client_that_leaves_cancels_what_is_waited_for(self) -> None:
         cancelled: list[Any] = []
 
@@ -124,6 +131,28 @@ class BasicTests(SynchronousTestCase):
     def test_bad_ones_are_challenged(self) -> None:
         wire, _ = self.ask(AuthFailed(), "Authorization: Basic YTpi")
         self.assertEqual((wire.status, "www-authenticate" in wire.headers), (401, True))
+
+    def test_an_account_that_is_turned_out_loses_its_parked_requests(self) -> None:
+        waiting: list[Deferred[None]] = []
+
+        async def park(request: Request) -> Reply:
+            await authenticated(request, _Authenticator(ANN))
+            waiting.append(Deferred())
+            await waiting[-1]
+            return text_reply("news")
+
+        wire = Wire(_Does(park)).get("/", "Authorization: Basic YTpi")
+        wire.site.turn_out(ANN.id + 1)
+        self.assertFalse(wire.transport.aborted)
+        wire.site.turn_out(ANN.id)
+        self.assertTrue(wire.transport.aborted)
+        wire.lose()
+        self.assertEqual(wire.site._present, {})
+        self.assertTrue(waiting[0].called)
+
+    def test_an_answered_request_is_not_kept(self) -> None:
+        wire, _ = self.ask(ANN, "Authorization: Basic YTpi")
+        self.assertEqual((wire.status, wire.site._present), (200, {}))
 
     def test_throttled_and_busy_say_when_to_come_again(self) -> None:
         for error in (TooManyAttempts(after=42), TryLater(after=42)):

@@ -25,7 +25,7 @@ from attrs import define, field, frozen
 
 from posthouse.errors import TooManyAttempts
 
-__all__ = ["Throttle", "address_keys"]
+__all__ = ["Limits", "Throttle", "address_keys"]
 
 V = TypeVar("V")
 

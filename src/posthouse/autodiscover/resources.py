@@ -45,6 +45,7 @@ class PoxResource(AsyncResource):
     himself only: an address that is another's, or nobody's, gets the same answer as one's own."""
 
     methods = (b"GET", b"HEAD", b"POST")
+    challenge_first = True
 
     def __init__(
         self, authenticator: IAuthenticator, places: Places, pool: Pool, now: Callable[[], int]

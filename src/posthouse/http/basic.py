@@ -22,4 +22,6 @@ async def authenticated(request: Request, authenticator: IAuthenticator) -> Acco
     header = request.getHeader(b"authorization")
     if not header:
         raise AuthFailed(cause="no credentials")
-    return await authenticator.check_basic(header, request.peer)
+    account = await authenticator.check_basic(header, request.peer)
+    request.site.enter(account.id, request)
+    return account

@@ -30,6 +30,7 @@ class Request(server.Request):
     channel: Channel
     site: Site
     gone = False
+    account_id = 0
     began = 0.0
     _size = 0
     _limit = 0
@@ -85,4 +86,9 @@ class Request(server.Request):
 
     def connectionLost(self, reason: Failure) -> None:
         self.gone = True
+        self.channel.site.leave(self)
         super().connectionLost(reason)
+
+    def finish(self) -> None:
+        super().finish()
+        self.site.leave(self)

@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from posthouse.errors import PosthouseError
 from posthouse.http.body import Pool
-from posthouse.http.errors import reply_for
+from posthouse.http.errors import CHALLENGE, reply_for
 from posthouse.http.reply import Reply
 from posthouse.http.request import Request
 from posthouse.http.respond import send
@@ -29,10 +29,12 @@ _log = Logger("posthouse.http")
 class AsyncResource(Leaf):
     """Subclasses say what they answer.
 
-    :param methods: what is allowed; others get 405.
+    ``methods`` is what is allowed; others get 405. With ``challenge_first`` they get 401 while there are no
+    credentials: some clients probe with GET what they will POST to, and look for the challenge.
     """
 
     methods: tuple[bytes, ...] = (b"GET", b"HEAD")
+    challenge_first = False
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -50,8 +52,10 @@ class AsyncResource(Leaf):
 
     def render(self, request: Any) -> Any:
         if request.method not in self.methods:
-            request.setResponseCode(405)
-            request.setHeader(b"allow", b", ".join(self.methods))
+            bare = self.challenge_first and not request.getHeader(b"authorization")
+            request.setResponseCode(401 if bare else 405)
+            name, value = CHALLENGE if bare else (b"allow", b", ".join(self.methods))
+            request.setHeader(name, value)
             request.setHeader(b"content-length", b"0")
             return b""
         # A coroutine of ours that is cancelled where it waits; a body that is being sent notices by itself.

@@ -116,12 +116,33 @@ class Site(server.Site):
         self.limits = limits or HttpLimits()
         self.hsts = hsts
         self._connections = count(1)
+        self._present: dict[int, set[Request]] = {}
         super().__init__(root, parsePOSTFormSubmission=False, timeout=self.limits.idle, reactor=reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
         channel = cast(Channel, super().buildProtocol(addr))
         channel.cid = f"h{next(self._connections):x}"
         return channel
+
+    def enter(self, account_id: int, request: Request) -> None:
+        """A request turned out to be that account's; it leaves by itself when it ends."""
+        if request.gone:
+            return  # it has left already, and would stay in the list for ever
+        request.account_id = account_id
+        self._present.setdefault(account_id, set()).add(request)
+
+    def leave(self, request: Request) -> None:
+        """The request has ended; any number of times."""
+        present = self._present.get(request.account_id)
+        if present is not None:
+            present.discard(request)
+            if not present:
+                del self._present[request.account_id]
+
+    def turn_out(self, account_id: int) -> None:
+        """End every request of an account, parked ones too: its credentials are good no longer."""
+        for request in list(self._present.get(account_id, ())):
+            request.channel.transport.abortConnection()
 
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
