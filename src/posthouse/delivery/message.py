@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from posthouse.delivery.draft import draft_from
+from posthouse.mime.draft import draft_from
 from posthouse.mime import headers
 from posthouse.mime.part import Part
 from posthouse.mime.scan import scan

@@ -35,6 +35,7 @@ class Generation:
     :ivar carried: items that the device may hold if it got this answer, beyond what the generation before knew.
     :ivar dropped: items that it may have soft-deleted.
     :ivar attempts: how often the same key was answered in full and yet came back.
+    :ivar at: when it was written, in milliseconds.
     """
 
     state: State = field(factory=State)
@@ -45,6 +46,7 @@ class Generation:
     carried: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
     attempts: int = 0
+    at: int = 0
 
     def dump(self) -> bytes:
         value = {
@@ -56,6 +58,7 @@ class Generation:
             "c": self.carried,
             "d": self.dropped,
             "n": self.attempts,
+            "t": self.at,
         }
         return json.dumps({k: v for k, v in value.items() if v}, separators=(",", ":")).encode()
 
@@ -72,6 +75,7 @@ class Generation:
             carried=tuple(value.get("c", ())),
             dropped=tuple(value.get("d", ())),
             attempts=value.get("n", 0),
+            at=value.get("t", 0),
         )
 
 
@@ -121,6 +125,7 @@ def next_generation(
     supported: tuple[str, ...] | None,
     filter_type: int,
     results: Mapping[str, AddResult],
+    at: int = 0,
 ) -> Generation:
     """What goes on record under the fresh key."""
     return Generation(
@@ -132,6 +137,7 @@ def next_generation(
         carried=tuple(sorted(set(batch.adds) | base.start.maybe)),
         dropped=tuple(sorted(set(batch.soft_deletes) | base.start.lacking)),
         attempts=base.attempts,
+        at=at,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
+from posthouse.eas.parking import Yard
 from posthouse.eas.policy import DEFAULT_POLICY, Policy
 from posthouse.eas.versions import VERSIONS, Version
 from posthouse.interfaces import IAuthenticator, IBus, IDatabase, IOutbox
@@ -50,6 +51,7 @@ class Services:
 
     :ivar clock: the reactor's clock (``seconds``, ``callLater``).
     :ivar random: n -> n random bytes.
+    :ivar yard: who waits and works in this process.
     :ivar pool: runs blocking work that releases the GIL: ``run(function, *args) -> Deferred``.
     """
 
@@ -61,6 +63,7 @@ class Services:
     random: Callable[[int], bytes]
     pool: Any = None
     settings: EasSettings = field(factory=EasSettings)
+    yard: Yard = field(factory=Yard)
 
     def random_key(self) -> str:
         """A new SyncKey: opaque, unique over devices, collections and resets (24 characters)."""

@@ -1,0 +1,530 @@
+"""One collection of one device, between the store and the decision.
+
+Promise: what a request asks of a collection is done in one transaction: the device's own commands, the decision
+what to tell it, and the two generations of its state. Nothing here waits, and nothing runs outside the transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+
+from posthouse.eas import window
+from posthouse.eas.content.flag import ABSENT, read_change
+from posthouse.eas.content.options import MailOptions
+from posthouse.eas.generation import (
+    GIVE_UP,
+    AddResult,
+    Base,
+    Generation,
+    base_for,
+    next_generation,
+    shrunk,
+)
+from posthouse.eas.statuses import StatusError
+from posthouse.eas.window import BOTTOM, Batch, State
+from posthouse.model import Arrival, ChangeGroup, Flag, Folder, FolderType, Gone, Item, Mark
+from posthouse.store import changes, devices, folders, items, numbers
+from posthouse.store.transaction import Transaction
+from posthouse.wbxml.tree import Element
+
+# MS-ASCMD 2.2.3.177.17, Status (Sync)
+SUCCESS = 1
+BAD_KEY = 3
+PROTOCOL_ERROR = 4
+CONVERSION = 6
+CONFLICT = 7
+NOT_FOUND = 8
+HIERARCHY_CHANGED = 12
+
+#: MS-ASCMD 2.2.3.68.2: days back for each FilterType; 0 and 8 have no date.
+_DAYS = {1: 1, 2: 3, 3: 7, 4: 14, 5: 30, 6: 90, 7: 180}
+_DAY = 24 * 3600 * 1000
+
+#: A state is written anew, under its key, when so many numbers passed silently or so much time, so that no
+#: request looks at them twice and the state stays above the horizon of the tombstones.
+_QUIET_NUMBERS = 500
+_QUIET_TIME = _DAY
+
+#: After so long an item that was set aside is offered again.
+_OFFER_AFTER = _DAY
+
+
+def cut_off(filter_type: int, now: int) -> Arrival:
+    """The oldest arrival that belongs to a filtered collection; it steps once a day (MS-ASCON R229)."""
+    days = _DAYS.get(filter_type)
+    return BOTTOM if days is None else Arrival(now // _DAY * _DAY - days * _DAY, 0)
+
+
+@frozen
+class FolderFeed:
+    """A `posthouse.eas.window.Feed` of one folder in one transaction."""
+
+    tx: Transaction
+    mailbox_id: int
+    folder_id: int
+
+    def top(self) -> int:
+        return numbers.top_number(self.tx, self.mailbox_id)
+
+    def added(self, since: int, limit: int) -> Sequence[Mark]:
+        return changes.added_since(self.tx, self.folder_id, since, limit)
+
+    def changed(self, since: int, limit: int) -> Sequence[Mark]:
+        return changes.changed_since(self.tx, self.folder_id, since, limit)
+
+    def gone(self, since: int, limit: int) -> Sequence[Gone]:
+        return changes.gone_since(self.tx, self.folder_id, since, limit)
+
+    def filling(self, below: Arrival, floor: Arrival, limit: int) -> Sequence[Mark]:
+        return changes.filling(self.tx, self.folder_id, below, floor, limit)
+
+    def leaving(self, start: Arrival, stop: Arrival, limit: int) -> Sequence[Mark]:
+        return changes.leaving(self.tx, self.folder_id, start, stop, limit)
+
+    def marks(self, numbers: Iterable[int]) -> Mapping[int, Mark]:
+        return changes.marks(self.tx, self.folder_id, list(numbers))
+
+    def count(self, floor: Arrival, below: Arrival, cap: int) -> int:
+        return changes.count_between(self.tx, self.folder_id, floor, below, cap)
+
+
+@frozen
+class Order:
+    """One command of the client: "Add", "Change", "Delete" or "Fetch"."""
+
+    kind: str
+    server_id: str = ""
+    client_id: str = ""
+    class_name: str = ""
+    data: Element | None = None
+
+
+@frozen
+class Ask:
+    """What one request asks of one collection.
+
+    :ivar get_changes: None when the element is absent.
+    :ivar window: None when absent.
+    :ivar options: None when there is no Options block: then the last one holds.
+    :ivar supported: None when there is no Supported element.
+    """
+
+    collection_id: str
+    key: str
+    get_changes: bool | None = None
+    window: int | None = None
+    options: MailOptions | None = None
+    supported: tuple[str, ...] | None = None
+    deletes_as_moves: bool = True
+    class_name: str = ""
+    orders: tuple[Order, ...] = ()
+
+    @property
+    def wants_changes(self) -> bool:
+        # R5556: a key other than 0 asks for changes, unless GetChanges says no.
+        return self.get_changes is not False
+
+
+@frozen
+class Response:
+    """The answer to one command of the client, where it gets one (R6413)."""
+
+    order: Order
+    status: int
+    number: int = 0
+    item: Item | None = None
+
+
+@define
+class Outcome:
+    """What becomes of an `Ask`. ``record`` is what is to be kept, when the transaction could only read."""
+
+    ask: Ask
+    status: int = SUCCESS
+    key: str = ""
+    folder: Folder | None = None
+    batch: Batch = field(factory=Batch)
+    items: Mapping[int, Item] = field(factory=dict)
+    options: MailOptions = field(factory=MailOptions)
+    responses: tuple[Response, ...] = ()
+    says: bool = False
+    record: Record | None = None
+    generation: Generation | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.status != SUCCESS
+
+
+@frozen
+class Record:
+    """Both generations as they go into the store, and the items to set aside or to forget there."""
+
+    old_key: str
+    old: bytes
+    new_key: str
+    new: bytes
+    aside: tuple[tuple[int, str], ...] = ()
+    offered: tuple[int, ...] = ()
+
+
+@frozen
+class Desk:
+    """What every evaluation of a request has in common.
+
+    :ivar fresh: gives a new key. :ivar room: commands left in the global window.
+    :ivar budget: bytes that the answer may still take; the first item is always sent.
+    :ivar written: whether the last answer for this collection was written to the end.
+    :ivar add: makes an item from a client's Add: ``(tx, folder, order) -> number``; StatusError refuses.
+    """
+
+    mailbox_id: int
+    device: int
+    now: int
+    fresh: Callable[[], str]
+    room: int = 512
+    budget: int = 1 << 20
+    written: bool = False
+    add: Callable[[Transaction, Folder, Order], int] | None = None
+
+
+def digest(order: Order) -> str:
+    """What makes two Adds the same Add (rule 3)."""
+    shown = repr(_plain(order.data)) if order.data is not None else ""
+    return hashlib.sha256(f"{order.class_name}\n{shown}".encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _plain(element: Element) -> tuple[Any, ...]:
+    return (element.tag, element.content, [_plain(child) for child in element.children])
+
+
+def evaluate(tx: Transaction, desk: Desk, ask: Ask) -> Outcome:
+    """Do what the request asks of one collection.
+
+    In a reading transaction nothing is kept: ``Outcome.record`` says what has to be, before the answer leaves.
+    Orders need a writing one.
+    """
+    folder = _folder(tx, desk.mailbox_id, ask.collection_id)
+    if folder is None:
+        return Outcome(ask, HIERARCHY_CHANGED, ask.key)
+    if ask.key == "0":
+        return _begin(tx, desk, ask, folder)
+    row = devices.load_state(tx, desk.device, str(folder.number))
+    if row is None or not row.new_key:
+        return Outcome(ask, BAD_KEY, "0", folder)
+    old = Generation.load(row.old) if row.old_key else None
+    base = base_for(ask.key, row.old_key, old, row.new_key, Generation.load(row.new), desk.written)
+    if base is None or base.start.high < numbers.tombstone_horizon(tx, desk.mailbox_id):
+        return Outcome(ask, BAD_KEY, "0", folder)
+    outcome = _continue(tx, desk, ask, folder, base)
+    if outcome.record is not None and not outcome.says:
+        # Nothing is said, so the key stays and with it the generation before (if it is still there).
+        outcome.record = Record(row.old_key, row.old, ask.key, outcome.record.new)
+    if outcome.record is not None and tx.writable:
+        keep(tx, desk.device, folder, outcome.record, desk.now)
+        outcome.record = None
+    return outcome
+
+
+def keep(tx: Transaction, device: int, folder: Folder, record: Record, now: int) -> None:
+    """Write down what an evaluation decided."""
+    for number in record.offered:
+        devices.offer_again(tx, device, folder.id, number)
+    for number, reason in record.aside:
+        devices.set_aside(tx, device, folder.id, number, reason, now)
+    devices.save_state(
+        tx, device, str(folder.number), record.old_key, record.old, record.new_key, record.new, now
+    )
+
+
+def _folder(tx: Transaction, mailbox_id: int, collection_id: str) -> Folder | None:
+    number = object_number(collection_id)
+    folder = folders.folder_by_number(tx, mailbox_id, number) if number else None
+    return folder if folder is not None and not folder.hidden else None
+
+
+def object_number(text: str) -> int:
+    """The number behind a CollectionId or ServerId; 0 for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else 0
+
+
+def _begin(tx: Transaction, desk: Desk, ask: Ask, folder: Folder) -> Outcome:
+    """Key 0: forget what the device had, and give it a key (commands, if any, are not looked at)."""
+    if ask.get_changes:
+        return Outcome(ask, PROTOCOL_ERROR, "0", folder)  # R3128
+    state = State.begin(numbers.top_number(tx, desk.mailbox_id))
+    options = ask.options or MailOptions()
+    generation = Generation(
+        state=state,
+        options=options.to_json(),
+        supported=ask.supported,
+        filter_type=options.filter_type,
+        at=desk.now,
+    )
+    key = desk.fresh()
+    offered = tuple(row.number for row in devices.aside(tx, desk.device, folder.id))
+    record: Record | None = Record("", b"", key, generation.dump(), offered=offered)
+    if tx.writable and record is not None:
+        keep(tx, desk.device, folder, record, desk.now)
+        record = None
+    return Outcome(
+        ask, key=key, folder=folder, options=options, says=True, record=record, generation=generation
+    )
+
+
+def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base) -> Outcome:
+    options = ask.options if ask.options is not None else MailOptions.from_json(base.proved.options or {})
+    feed = FolderFeed(tx, desk.mailbox_id, folder.id)
+    state = base.start
+    results: dict[str, AddResult] = {}
+    responses: list[Response] = []
+    if ask.orders:
+        state, responses, results = _obey(tx, desk, ask, folder, base, options)
+    batch = Batch()
+    put_aside: list[tuple[int, str]] = []
+    offered: tuple[int, ...] = ()
+    found: dict[int, Item] = {}
+    if ask.wants_changes and desk.room > 0:
+        target = cut_off(options.filter_type, desk.now)
+        size = min(shrunk(ask.window or 100, base.attempts), desk.room)
+        known_aside = devices.aside(tx, desk.device, folder.id) if state.aside else []
+        again = state.aside - {row.number for row in known_aside if desk.now - row.at < _OFFER_AFTER}
+        before = state
+        batch, state = window.decide(before, feed, target, size, again)
+        if base.attempts >= GIVE_UP and len(batch.adds) == 1 and batch.size == 1:
+            # This one item is all that was left in the window, and still no answer took root.
+            put_aside = [(batch.adds[0], "the device never confirmed an answer with this item")]
+            before = window.set_aside(before, batch.adds)
+            batch, state = window.decide(before, feed, target, size)
+        found = changes.items(tx, folder.id, [*batch.adds, *(number for number, _ in batch.changes)])
+        fitting = _fitting(batch, found, options, desk.budget)
+        if fitting < batch.size:
+            batch, state = window.decide(before, feed, target, fitting, again)
+        offered = tuple(again & set(batch.adds))
+    says = bool(batch.size or ask.orders or base.replay)
+    generation = next_generation(
+        base,
+        state,
+        batch,
+        options=options.to_json(),
+        supported=ask.supported if ask.supported is not None else base.proved.supported,
+        filter_type=options.filter_type,
+        results=results,
+        at=desk.now,
+    )
+    outcome = Outcome(
+        ask,
+        key=desk.fresh() if says else ask.key,
+        folder=folder,
+        batch=batch,
+        items=found,
+        options=options,
+        responses=tuple(responses),
+        says=says,
+        generation=generation,
+    )
+    if says or _worth_keeping(base, generation):
+        outcome.record = Record(
+            base.key, base.proved.dump(), outcome.key, generation.dump(), tuple(put_aside), offered
+        )
+    return outcome
+
+
+def _worth_keeping(base: Base, generation: Generation) -> bool:
+    """Whether a silent step forward is written down all the same."""
+    return (
+        generation.options != base.proved.options
+        or generation.state.high - base.start.high >= _QUIET_NUMBERS
+        or generation.at - base.proved.at >= _QUIET_TIME
+    )
+
+
+def _fitting(batch: Batch, found: Mapping[int, Item], options: MailOptions, budget: int) -> int:
+    """How many commands of a batch fit into so many bytes; at least one."""
+    count = batch.size - len(batch.adds)
+    for number in batch.adds:
+        item = found.get(number)
+        budget -= expected_size(item, options) if item is not None else 0
+        if budget < 0 and count:
+            return count
+        count += 1
+    return count
+
+
+def expected_size(item: Item, options: MailOptions) -> int:
+    """About how many bytes an item takes in an answer, without looking into its body."""
+    text = max(0, item.size - sum(attachment.size * 4 // 3 for attachment in item.attachments))
+    whole = 0
+    for preference in options.bodies:
+        size = item.size if preference.type == 4 else text
+        if preference.truncation is not None:
+            size = (
+                0
+                if preference.all_or_none and size > preference.truncation
+                else min(size, preference.truncation)
+            )
+        whole = max(whole, size)
+    if not options.bodies:
+        whole = text
+    return 800 + whole
+
+
+# The device's own commands ------------------------------------------------------------------------
+
+
+def _obey(
+    tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base, options: MailOptions
+) -> tuple[State, list[Response], dict[str, AddResult]]:
+    state = base.start
+    responses: list[Response] = []
+    results: dict[str, AddResult] = {}
+    for order in ask.orders:
+        try:
+            if order.kind == "Add":
+                state, response = _add(tx, desk, folder, base, state, order, results)
+                responses.append(response)
+            elif order.kind == "Change":
+                state = _change(tx, desk, folder, state, order, options)
+            elif order.kind == "Delete":
+                state = _delete(tx, desk, folder, state, order, ask.deletes_as_moves)
+            else:
+                responses.append(_fetch(tx, folder, order))
+        except StatusError as error:
+            responses.append(Response(order, error.status))
+    return state, responses, results
+
+
+def _item(tx: Transaction, folder: Folder, server_id: str) -> Item | None:
+    number = object_number(server_id)
+    return changes.items(tx, folder.id, [number]).get(number) if number else None
+
+
+def _fetch(tx: Transaction, folder: Folder, order: Order) -> Response:
+    item = _item(tx, folder, order.server_id)
+    return Response(order, NOT_FOUND if item is None else SUCCESS, item=item)
+
+
+def _add(
+    tx: Transaction,
+    desk: Desk,
+    folder: Folder,
+    base: Base,
+    state: State,
+    order: Order,
+    results: dict[str, AddResult],
+) -> tuple[State, Response]:
+    """An identical Add under the same key is answered from memory, and made once (rule 3)."""
+    seen = digest(order)
+    result = base.repeats.get(order.client_id) or results.get(order.client_id)
+    if result is None or result.digest != seen:
+        try:
+            if desk.add is None:
+                raise StatusError(CONVERSION, f"items of class {folder.type.item_class} cannot be added")
+            result = AddResult(desk.add(tx, folder, order), SUCCESS, seen)
+        except StatusError as error:
+            result = AddResult(0, error.status, seen)
+    results[order.client_id] = result
+    mark = changes.marks(tx, folder.id, [result.number]).get(result.number) if result.number else None
+    if mark is not None:
+        state = window.added_here(state, mark)
+    return state, Response(order, result.status, result.number)
+
+
+def _change(
+    tx: Transaction, desk: Desk, folder: Folder, state: State, order: Order, options: MailOptions
+) -> State:
+    item = _item(tx, folder, order.server_id)
+    if item is None:
+        raise StatusError(NOT_FOUND)
+    if folder.type.item_class != "Email" or order.data is None:
+        raise StatusError(CONVERSION)
+    wanted = read_change(order.data)
+    if wanted.empty and order.data.children:
+        raise StatusError(CONVERSION, "nothing in it that a device may change")
+    steps: list[tuple[ChangeGroup, bool, Callable[[], int]]] = []
+    if wanted.read is not None:
+        read = wanted.read
+        steps.append(
+            (ChangeGroup.READ, item.read == read, lambda: items.set_read(tx, item, read, desk.device))
+        )
+    if wanted.flag is not ABSENT:
+        flag = wanted.flag if isinstance(wanted.flag, Flag) else None
+        steps.append(
+            (ChangeGroup.FLAG, item.flag == flag, lambda: items.set_flag(tx, item, flag, desk.device))
+        )
+    if wanted.categories is not None:
+        names = wanted.categories
+        steps.append(
+            (
+                ChangeGroup.CATEGORIES,
+                item.categories == names,
+                lambda: items.set_categories(tx, item, names, desk.device),
+            )
+        )
+    mark = changes.marks(tx, folder.id, [item.number])[item.number]
+    if options.conflict == 1 and any(
+        not same and window.in_conflict(state, mark, group) for group, same, _ in steps
+    ):
+        # R2069: the server's change stays, and is news to the device.
+        raise StatusError(CONFLICT)
+    for group, same, write in steps:
+        number = 0 if same else write()
+        state = (
+            window.changed_here(state, mark, group, number)
+            if number
+            else window.agreed_here(state, mark, group)
+        )
+    return state
+
+
+def _delete(tx: Transaction, desk: Desk, folder: Folder, state: State, order: Order, as_moves: bool) -> State:
+    """Gone already is success, too: that is what the client wants."""
+    item = _item(tx, folder, order.server_id)
+    number = object_number(order.server_id)
+    if item is not None:
+        if as_moves and folder.type != FolderType.DELETED and folder.type.item_class == "Email":
+            trash = folders.folder_of_type(tx, desk.mailbox_id, FolderType.DELETED)
+            items.move_item(tx, item, trash, desk.device)
+        else:
+            items.delete_item(tx, item, desk.device)
+    return window.removed_here(state, number) if number else state
+
+
+# Questions that change nothing --------------------------------------------------------------------
+
+
+def newest(tx: Transaction, device: int, folder: Folder) -> Generation | None:
+    """The generation last answered: what Ping and hanging Sync compare with (R5636)."""
+    row = devices.load_state(tx, device, str(folder.number))
+    return Generation.load(row.new) if row is not None and row.new_key else None
+
+
+def has_news(tx: Transaction, mailbox_id: int, device: int, folder: Folder, now: int) -> bool | None:
+    """Would a Sync of that folder deliver anything? None when the device never synchronised it."""
+    generation = newest(tx, device, folder)
+    if generation is None:
+        return None
+    feed = FolderFeed(tx, mailbox_id, folder.id)
+    return window.is_news(generation.state, feed, cut_off(generation.filter_type, now))
+
+
+def count_news(
+    tx: Transaction, mailbox_id: int, device: int, folder: Folder, key: str, filter_type: int, now: int
+) -> int:
+    """GetItemEstimate: how many commands the Syncs to come will carry under ``key``; proves nothing.
+
+    :raises StatusError: 3, the device never began with key 0; 4, the key fits no generation.
+    """
+    row = devices.load_state(tx, device, str(folder.number))
+    if row is None or not row.new_key or key == "0":
+        raise StatusError(3)
+    old = Generation.load(row.old) if row.old_key else None
+    base = base_for(key, row.old_key, old, row.new_key, Generation.load(row.new), False)
+    if base is None:
+        raise StatusError(4)
+    feed = FolderFeed(tx, mailbox_id, folder.id)
+    return window.estimate(base.start, feed, cut_off(filter_type, now), 1 << 20)

@@ -1,0 +1,107 @@
+"""GetItemEstimate: how much a Sync would bring, by the same decision (MS-ASCMD 2.2.1.9)."""
+
+from __future__ import annotations
+
+from posthouse.eas import collection
+from posthouse.eas.call import Call
+from posthouse.eas.content.options import read_options
+from posthouse.eas.grammar import MANY, Child, Rule
+from posthouse.eas.registry import Command, command
+from posthouse.eas.statuses import Status, StatusError
+from posthouse.store import folders
+from posthouse.store.transaction import Transaction
+from posthouse.wbxml.tags import AirSync
+from posthouse.wbxml.tags import GetItemEstimate as G
+from posthouse.wbxml.tree import E, Element
+
+INVALID_COLLECTION = 2
+NOT_PRIMED = 3
+BAD_KEY = 4
+
+#: R5646, R5647
+MOST_COLLECTIONS = 1000
+#: R3543: without Options there is no filter, and no more than so many are counted.
+UNFILTERED = 512
+
+_GRAMMAR = Rule(
+    {
+        G.Collections: Child(
+            least=1,
+            kind="container",
+            rule=Rule(
+                {
+                    G.Collection: Child(
+                        least=1,
+                        most=MANY,
+                        kind="container",
+                        rule=Rule(
+                            {
+                                AirSync.SyncKey: Child(least=1, length=64),
+                                G.CollectionId: Child(least=1, least_length=1, length=64),
+                                G.Class: Child(length=40),
+                                AirSync.Class: Child(length=40),
+                                AirSync.ConversationMode: Child(kind="flag"),
+                                AirSync.FilterType: Child(kind="number"),
+                                AirSync.Options: Child(most=2, kind="any"),
+                            }
+                        ),
+                    )
+                }
+            ),
+        )
+    }
+)
+
+
+@command("GetItemEstimate")
+class GetItemEstimate(Command):
+    """Counts what the next Syncs of some collections will carry."""
+
+    grammar = _GRAMMAR
+
+    async def run(self, call: Call) -> Element:
+        assert call.request is not None
+        asked = call.request.find(G.Collections)
+        assert asked is not None
+        wanted = list(asked.findall(G.Collection))
+        if len(wanted) > MOST_COLLECTIONS:
+            raise StatusError(Status.INVALID_XML, f"{len(wanted)} collections")
+        return E(G.GetItemEstimate, [await self._one(call, element) for element in wanted])
+
+    async def _one(self, call: Call, element: Element) -> Element:
+        name = element.text(G.CollectionId) or ""
+        key = element.text(AirSync.SyncKey) or "0"
+        filter_type, cap = self._filter(element)
+        mailbox, device, now = call.account.mailbox_id, call.device.id, call.now()
+
+        def count(tx: Transaction) -> int:
+            number = collection.object_number(name)
+            folder = folders.folder_by_number(tx, mailbox, number) if number else None
+            if folder is None or folder.hidden:
+                raise StatusError(INVALID_COLLECTION)
+            return collection.count_news(tx, mailbox, device, folder, key, filter_type, now)
+
+        try:
+            counted: int = await call.read(count)
+        except StatusError as error:
+            return E(
+                G.Response,
+                E(G.Status, error.status),
+                E(G.Collection, E(G.CollectionId, name)) if error.status != INVALID_COLLECTION else None,
+            )
+        return E(
+            G.Response,
+            E(G.Status, 1),
+            E(G.Collection, E(G.CollectionId, name), E(G.Estimate, min(counted, cap))),
+        )
+
+    def _filter(self, element: Element) -> tuple[int, int]:
+        """Rule 15: only its own Options count here; at 12.1 and below FilterType may stand by itself."""
+        for block in element.findall(AirSync.Options):
+            options = read_options(block)
+            if options.class_name != "SMS":
+                return options.filter_type, 1 << 30
+        bare = element.text(AirSync.FilterType)
+        if bare is not None:
+            return int(bare), 1 << 30
+        return 0, UNFILTERED

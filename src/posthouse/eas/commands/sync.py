@@ -1,0 +1,325 @@
+"""Sync: the client's changes in, the server's changes out, and the wait for both.
+
+Promise: an answer with a new key leaves only when the state behind that key is durable; a request without news and
+without commands writes nothing; a waiting one holds nothing but its place. MS-ASCMD 2.2.1.21, 3.1.5.3, 3.1.5.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from posthouse.eas import collection
+from posthouse.eas.call import Answer, Call, Result
+from posthouse.eas.collection import Ask, Desk, Outcome, Record, Response
+from posthouse.eas.content.drafts import add_draft
+from posthouse.eas.content.email import change_data, mail_elements
+from posthouse.eas.generation import Generation
+from posthouse.eas.parking import NEWS
+from posthouse.eas.registry import Command, command
+from posthouse.eas.statuses import StatusError
+from posthouse.eas.sync_request import BAD_WAIT, INCOMPLETE, TOO_MANY, SyncRequest, read_request
+from posthouse.eas.window import set_aside
+from posthouse.errors import NoSuchThing
+from posthouse.model import Folder, Item
+from posthouse.store import folders
+from posthouse.store.transaction import Transaction
+from posthouse.wbxml.tags import AirSync
+from posthouse.wbxml.tree import E, Element
+
+
+@command("Sync")
+class Sync(Command):
+    """Synchronises collections; also the empty request that repeats the one before."""
+
+    may_be_empty = True
+
+    async def run(self, call: Call) -> Result:
+        request = self._request(call)
+        limit = self._limit(call, request)
+        if limit is not None:
+            return limit
+        if request.wait is not None and not any(ask.orders or ask.key == "0" for ask in request.asks):
+            return await self._hang(call, request)
+        return await self._answer(call, await self._round(call, request))
+
+    def _request(self, call: Call) -> SyncRequest:
+        yard, device = call.services.yard, call.device.id
+        cached = yard.recall(device)
+        if call.request is None:
+            if cached is None or call.version < (12, 1):
+                raise StatusError(INCOMPLETE, "an empty request, and nothing to repeat")  # R4456
+            call.notes["empty"] = True
+            return cached
+        request, unknown = read_request(call.request)
+        if unknown:
+            call.notes["unknown"] = unknown
+        if request.partial:
+            if cached is None:
+                raise StatusError(INCOMPLETE, "a partial request, and nothing to add to")
+            request = request.over(cached)
+        # R674: the cached request goes with every request that has a body.
+        yard.remember(device, request.cached())
+        return request
+
+    def _limit(self, call: Call, request: SyncRequest) -> Element | None:
+        """R3229, R3230, R4459-4465: out of range, with the nearest value that is in it."""
+        settings = call.services.settings
+        if len(request.asks) > settings.max_ping_folders:
+            call.services.yard.forget(call.device.id)
+            return _limited(TOO_MANY, settings.max_ping_folders)
+        if request.wait is None:
+            return None
+        least, most = settings.heartbeat
+        if request.minutes:
+            least, most = max(60, least), most // 60 * 60
+        if least <= request.wait <= most:
+            return None
+        call.services.yard.forget(call.device.id)
+        nearest = least if request.wait < least else most
+        return _limited(BAD_WAIT, max(1, nearest // 60) if request.minutes else nearest)
+
+    # One look at every collection ------------------------------------------------------------------
+
+    async def _round(self, call: Call, request: SyncRequest) -> list[Outcome]:
+        """Every collection once, in the order received, within the global window."""
+        outcomes: list[Outcome] = []
+        room, budget = request.window, call.services.settings.max_response
+        for ask in request.asks:
+            if room <= 0 and not ask.orders and ask.key != "0":
+                continue  # R4782: picked up by the next request
+            outcome = await self._one(call, ask, room, budget)
+            outcomes.append(outcome)
+            room -= outcome.batch.size
+            budget -= sum(
+                collection.expected_size(outcome.items[number], outcome.options)
+                for number in outcome.batch.adds
+                if number in outcome.items
+            )
+        return outcomes
+
+    async def _one(self, call: Call, ask: Ask, room: int, budget: int) -> Outcome:
+        yard, device = call.services.yard, call.device.id
+        desk = Desk(
+            mailbox_id=call.account.mailbox_id,
+            device=device,
+            now=call.now(),
+            fresh=call.services.random_key,
+            room=room,
+            budget=budget,
+            written=yard.was_written(device, ask.collection_id),
+            add=lambda tx, folder, order: add_draft(tx, call, folder, order),
+        )
+        await yard.enter(device, ask.collection_id)
+        try:
+            if ask.orders or ask.key == "0":
+                outcome: Outcome = await call.write(lambda tx: collection.evaluate(tx, desk, ask))
+            else:
+                outcome = await call.read(lambda tx: collection.evaluate(tx, desk, ask))
+                if outcome.record is not None:
+                    await self._keep(call, outcome, outcome.record)
+        finally:
+            yard.depart(device, ask.collection_id)
+        return outcome
+
+    async def _keep(self, call: Call, outcome: Outcome, record: Record) -> None:
+        folder, now = outcome.folder, call.now()
+        assert folder is not None
+        outcome.record = None
+        await call.write(lambda tx: collection.keep(tx, call.device.id, folder, record, now))
+
+    # The wait ----------------------------------------------------------------------------------------
+
+    async def _hang(self, call: Call, request: SyncRequest) -> Result:
+        """R5595-5599: answer when there is news, or when the interval is over, then with nothing."""
+        assert request.wait is not None
+        yard = call.services.yard
+        mailbox = call.account.mailbox_id
+        numbers = [collection.object_number(ask.collection_id) for ask in request.asks]
+
+        def rows(tx: Transaction) -> frozenset[int]:
+            found = (folders.folder_by_number(tx, mailbox, number) for number in numbers)
+            return frozenset(folder.id for folder in found if folder is not None)
+
+        parked = yard.park(call, "Sync", request.wait)
+        subscription = call.services.bus.subscribe(mailbox, await call.read(rows) | {0})
+        try:
+            while True:
+                outcomes = await self._round(call, request)
+                if any(outcome.says or outcome.failed for outcome in outcomes):
+                    return await self._answer(call, outcomes)
+                if await parked.wait(subscription) != NEWS:
+                    return await self._answer(call, outcomes)
+        finally:
+            subscription.close()
+            yard.leave(parked)
+
+    # The answer ----------------------------------------------------------------------------------------
+
+    async def _answer(self, call: Call, outcomes: Sequence[Outcome]) -> Result:
+        telling = [outcome for outcome in outcomes if outcome.says or outcome.failed]
+        call.notes["collections"] = {
+            outcome.ask.collection_id: _summary(outcome)
+            for outcome in outcomes
+            if outcome.says or outcome.failed
+        }
+        if not telling:
+            if call.version >= (12, 1):
+                return Answer()  # R667, R679: the empty answer; the key stays
+            telling = list(outcomes)
+        elements = [await self._collection(call, outcome) for outcome in telling]
+        self._note_written(call, telling)
+        return E(AirSync.Sync, E(AirSync.Collections, elements))
+
+    def _note_written(self, call: Call, outcomes: Sequence[Outcome]) -> None:
+        """Rule 16: an answer that broke off on the line says nothing about the items in it."""
+        yard, device = call.services.yard, call.device.id
+        collections = [outcome.ask.collection_id for outcome in outcomes if outcome.says]
+        for outcome in outcomes:
+            if outcome.says:
+                yard.answered(device, outcome.ask.collection_id, outcome.key)
+
+        def broke_off(_: object) -> None:
+            for name in collections:
+                yard.broke_off(device, name)
+
+        gone: Deferred[None] = call.disconnected()
+        gone.addCallbacks(broke_off, lambda failure: None)
+
+    async def _collection(self, call: Call, outcome: Outcome) -> Element:
+        ask = outcome.ask
+        head = [
+            E(AirSync.Class, _class(outcome))
+            if call.version < (14, 0) and outcome.folder is not None
+            else None,
+            E(AirSync.SyncKey, outcome.key),
+            E(AirSync.CollectionId, ask.collection_id),
+            E(AirSync.Status, outcome.status),
+        ]
+        if outcome.failed:
+            return E(AirSync.Collection, head)
+        commands = await self._commands(call, outcome)
+        responses = await self._responses(call, outcome)
+        return E(
+            AirSync.Collection,
+            head,
+            E(AirSync.MoreAvailable) if outcome.batch.more else None,
+            E(AirSync.Commands, commands) if commands else None,
+            E(AirSync.Responses, responses) if responses else None,
+        )
+
+    async def _commands(self, call: Call, outcome: Outcome) -> list[Element]:
+        batch, items = outcome.batch, outcome.items
+        elements = [E(AirSync.Delete, E(AirSync.ServerId, number)) for number in batch.deletes]
+        elements += [E(AirSync.SoftDelete, E(AirSync.ServerId, number)) for number in batch.soft_deletes]
+        rewritten = [
+            items[n] for n, groups in batch.changes if n in items and items[n].draft and len(groups) > 0
+        ]
+        bodies = await self._rendered(call, rewritten, outcome) if rewritten else {}
+        for number, groups in batch.changes:
+            item = items.get(number)
+            if item is None:
+                continue  # left meanwhile; its tombstone follows
+            data = bodies.get(number) or change_data(item, groups, call.version)
+            elements.append(_with_data(AirSync.Change, number, data))
+        adds = [items[number] for number in batch.adds if number in items]
+        data_of = await self._rendered(call, adds, outcome)
+        elements += [
+            _with_data(AirSync.Add, item.number, data_of[item.number])
+            for item in adds
+            if item.number in data_of
+        ]
+        return elements
+
+    async def _rendered(
+        self, call: Call, items: Sequence[Item], outcome: Outcome
+    ) -> dict[int, list[Element]]:
+        """The items' ApplicationData. What cannot be made readable is set aside before the answer leaves (rule 16)."""
+        found: dict[int, list[Element]] = {}
+        broken: list[tuple[int, str]] = []
+        for item, data in zip(items, await mail_elements(call, items, outcome.options), strict=True):
+            if isinstance(data, Exception):
+                broken.append((item.number, f"{type(data).__name__}: {data}"))
+            else:
+                found[item.number] = data
+        if broken:
+            call.notes["broken"] = [number for number, _ in broken]
+            await self._put_aside(call, outcome, broken)
+        return found
+
+    async def _put_aside(self, call: Call, outcome: Outcome, broken: list[tuple[int, str]]) -> None:
+        folder, device, now = outcome.folder, call.device.id, call.now()
+        assert folder is not None
+
+        def put(tx: Transaction) -> None:
+            row = collection.devices.load_state(tx, device, str(folder.number))
+            if row is None or row.new_key != outcome.key:
+                raise NoSuchThing(cause="the collection was reset meanwhile")
+            generation = Generation.load(row.new)
+            state = set_aside(generation.state, [number for number, _ in broken])
+            record = Record(
+                row.old_key, row.old, row.new_key, evolve(generation, state=state).dump(), tuple(broken)
+            )
+            collection.keep(tx, device, folder, record, now)
+
+        await call.write(put)
+
+    async def _responses(self, call: Call, outcome: Outcome) -> list[Element]:
+        fetched = [response.item for response in outcome.responses if response.item is not None]
+        data: dict[int, list[Element] | Exception] = {}
+        if fetched:
+            rendered = await mail_elements(call, fetched, outcome.options)
+            data = {item.number: found for item, found in zip(fetched, rendered, strict=True)}
+        return [_response(response, data) for response in outcome.responses]
+
+
+def _response(response: Response, data: dict[int, list[Element] | Exception]) -> Element:
+    order = response.order
+    if order.kind == "Add":
+        return E(
+            AirSync.Add,
+            E(AirSync.ClientId, order.client_id),
+            E(AirSync.ServerId, response.number) if response.number else None,
+            E(AirSync.Status, response.status),
+        )
+    tags = {"Change": AirSync.Change, "Delete": AirSync.Delete, "Fetch": AirSync.Fetch}
+    found = data.get(response.item.number) if response.item is not None else None
+    status = collection.CONVERSION if isinstance(found, Exception) else response.status
+    return E(
+        tags[order.kind],
+        E(AirSync.ServerId, order.server_id),
+        E(AirSync.Status, status),
+        E(AirSync.ApplicationData, found) if isinstance(found, list) else None,
+    )
+
+
+def _with_data(tag: str, number: int, data: Sequence[Element]) -> Element:
+    return Element(
+        tag,
+        None,
+        [Element(AirSync.ServerId, str(number)), Element(AirSync.ApplicationData, None, list(data))],
+    )
+
+
+def _class(outcome: Outcome) -> str:
+    folder: Folder | None = outcome.folder
+    return outcome.ask.class_name or (folder.type.item_class if folder is not None else "Email")
+
+
+def _limited(status: int, limit: int) -> Element:
+    return E(AirSync.Sync, E(AirSync.Status, status), E(AirSync.Limit, limit))
+
+
+def _summary(outcome: Outcome) -> dict[str, int]:
+    batch = outcome.batch
+    counts = {
+        "status": outcome.status,
+        "add": len(batch.adds),
+        "change": len(batch.changes),
+        "delete": len(batch.deletes) + len(batch.soft_deletes),
+        "more": int(batch.more),
+        "orders": len(outcome.ask.orders),
+    }
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,166 @@
+"""Requests that wait: Ping and hanging Sync.
+
+Promise: a waiting request is a subscription, a timer and a coroutine; it holds no thread, lock, transaction or
+database handle. It ends by news, by its heartbeat to the second, by a newer request of the same kind from the same
+device, or when its client goes away. Requests of one device for one collection run one after the other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from posthouse.eas.call import Call
+
+#: Why a wait ended.
+NEWS, EXPIRED, SUPERSEDED, GONE = "news", "expired", "superseded", "gone"
+
+_REMEMBERED = 10_000
+
+
+@define(eq=False)
+class Parked:
+    """One waiting request. ``heard`` collects the folders that had news (0: the hierarchy)."""
+
+    call: Call
+    kind: str
+    deadline: float
+    heard: set[int] = field(factory=set)
+    _waiting: Deferred[str] | None = None
+    _superseded: bool = False
+
+    def supersede(self) -> None:
+        """A newer request took the place: answer at once."""
+        self._superseded = True
+        self._wake(SUPERSEDED)
+
+    def _wake(self, reason: str) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(reason)
+
+    async def wait(self, subscription: Any) -> str:
+        """Until something happens. :return: one of NEWS, EXPIRED, SUPERSEDED, GONE."""
+        if self._superseded:
+            return SUPERSEDED
+        clock = self.call.services.clock
+        left = self.deadline - clock.seconds()
+        if left <= 0:
+            return EXPIRED
+        done: Deferred[str] = Deferred()
+        self._waiting = done
+        timer = clock.callLater(left, self._wake, EXPIRED)
+        gone = self.call.disconnected()
+        gone.addCallbacks(lambda _: self._wake(GONE), _quiet)
+        news = subscription.wait()
+        news.addCallbacks(self._news, _quiet)
+        try:
+            return await done
+        finally:
+            self._waiting = None
+            if timer.active():
+                timer.cancel()
+            for deferred in (news, gone):
+                deferred.cancel()
+
+    def _news(self, folders: frozenset[int]) -> None:
+        self.heard |= folders
+        self._wake(NEWS)
+
+
+def _quiet(failure: Failure) -> None:
+    failure.trap(CancelledError)
+
+
+class Yard:
+    """What the running process knows of devices beyond the store: who waits, who works, what was asked last."""
+
+    def __init__(self) -> None:
+        self._parked: dict[tuple[int, str], Parked] = {}
+        self._locks: dict[tuple[int, str], tuple[DeferredLock, int]] = {}
+        self._requests: OrderedDict[int, Any] = OrderedDict()
+        self._written: OrderedDict[tuple[int, str], str] = OrderedDict()
+
+    @property
+    def parked(self) -> list[Parked]:
+        """Everyone who waits now."""
+        return list(self._parked.values())
+
+    def park(self, call: Call, kind: str, seconds: float) -> Parked:
+        """Take the place of the device for that kind of request; who had it is answered at once."""
+        place = (call.device.id, kind)
+        before = self._parked.pop(place, None)
+        now = call.services.clock.seconds()
+        self._parked[place] = parked = Parked(call, kind, now + seconds)
+        if before is not None:
+            before.supersede()
+        return parked
+
+    def leave(self, parked: Parked) -> None:
+        """The wait is over."""
+        place = (parked.call.device.id, parked.kind)
+        if self._parked.get(place) is parked:
+            del self._parked[place]
+
+    async def enter(self, device: int, collection: str) -> None:
+        """One request at a time for a collection of a device (rule 5). To be left with `depart`."""
+        place = (device, collection)
+        lock, users = self._locks.get(place, (None, 0))
+        if lock is None:
+            lock = DeferredLock()
+        self._locks[place] = (lock, users + 1)
+        try:
+            await lock.acquire()
+        except BaseException:
+            self._release(place)
+            raise
+
+    def depart(self, device: int, collection: str) -> None:
+        """Let the next one in."""
+        place = (device, collection)
+        lock, _ = self._locks[place]
+        self._release(place)
+        lock.release()
+
+    def _release(self, place: tuple[int, str]) -> None:
+        lock, users = self._locks[place]
+        if users == 1:
+            del self._locks[place]
+        else:
+            self._locks[place] = (lock, users - 1)
+
+    # The cached Sync request (MS-ASCMD 2.2.1.21.1): in memory, for a device without one is told so (status 13).
+
+    def remember(self, device: int, request: Any) -> None:
+        """Keep the last request with a body."""
+        self._requests[device] = request
+        self._requests.move_to_end(device)
+        while len(self._requests) > _REMEMBERED:
+            self._requests.popitem(last=False)
+
+    def recall(self, device: int) -> Any:
+        """The last request with a body, None when there is none."""
+        return self._requests.get(device)
+
+    def forget(self, device: int) -> None:
+        """There is nothing that an empty request could mean."""
+        self._requests.pop(device, None)
+
+    # Which answers were written to the end (rule 16).
+
+    def answered(self, device: int, collection: str, key: str) -> None:
+        self._written[device, collection] = key
+        self._written.move_to_end((device, collection))
+        while len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
+
+    def broke_off(self, device: int, collection: str) -> None:
+        self._written.pop((device, collection), None)
+
+    def was_written(self, device: int, collection: str) -> bool:
+        return (device, collection) in self._written
