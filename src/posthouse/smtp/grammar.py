@@ -41,6 +41,7 @@ _ADDRESS = re.compile(rf'(?:@[^:<>" ]*+:)?+{_LOCAL}(?:@{_DOMAIN})?+')
 _LABEL = re.compile(rf"[A-Za-z0-9_{_UTF8}](?:[A-Za-z0-9_\-{_UTF8}]*[A-Za-z0-9_{_UTF8}])?")
 _PARAMETER = re.compile(rf"(?P<key>[A-Za-z0-9][A-Za-z0-9\-]*+)(?:=(?P<value>[!-~{_UTF8}]++))?+")
 _HELO = re.compile(r"[A-Za-z0-9._\-]{1,255}|\[[A-Za-z0-9.:\-]{1,100}\]")
+_BLANKS = re.compile(rb"[ \t]++")
 _BDAT = re.compile(rb"([0-9]{1,18})(?:[ \t]+(LAST))?", re.IGNORECASE)
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -57,10 +58,8 @@ def split_command(line: bytes) -> tuple[bytes, bytes]:
 
     A tab is not a separator in RFC 5321, but old clients send it.
     """
-    parts = line.split(None, 1)
-    if not parts:
-        return b"", b""
-    return parts[0].upper(), parts[1].rstrip() if len(parts) == 2 else b""
+    parts = _BLANKS.split(line.strip(b" \t"), 1)
+    return parts[0].upper(), parts[1] if len(parts) == 2 else b""
 
 
 def _text(raw: bytes) -> str:
@@ -186,7 +185,7 @@ def parse_helo(rest: bytes) -> str:
     :raises Malformed: empty, or anything but a host name or an address literal (RFC 5321 4.1.1.1).
         Underscores pass, because machine names on Windows have them.
     """
-    word = rest.split(None, 1)[0].decode("latin-1") if rest.strip() else ""
+    word = rest.strip(b" \t").decode("latin-1")
     if not _HELO.fullmatch(word):
         raise Malformed("Syntax: EHLO hostname")
     return word

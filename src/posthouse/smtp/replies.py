@@ -78,6 +78,7 @@ ERRORS: dict[type[BaseException], tuple[int, str]] = {
     errors.TryLater: (451, "4.3.0"),
     errors.StorageFull: (452, "4.3.1"),
     errors.TooManyAttempts: (454, "4.7.0"),
+    errors.LoopDetected: (554, "5.4.6"),
     errors.ConfigError: (451, "4.3.5"),
 }
 # While a login is checked, what is temporary is 454 (RFC 4954 section 6).
