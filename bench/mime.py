@@ -16,16 +16,43 @@ from collections.abc import Callable
 from posthouse.mime import bodies, html, summary, threads
 from posthouse.mime.scan import Scanner, dump_structure, load_structure, scan
 
-WORDS = (
-    "meeting report invoice Tuesday budget draft please find attached the numbers for next quarter regards "
-    "thanks order delivery question about project timeline customer feedback Grüße naïve café review"
-).split()
+WORDS = [
+    "meeting",
+    "report",
+    "invoice",
+    "Tuesday",
+    "budget",
+    "draft",
+    "please",
+    "find",
+    "attached",
+    "the",
+    "numbers",
+    "for",
+    "next",
+    "quarter",
+    "regards",
+    "thanks",
+    "order",
+    "delivery",
+    "question",
+    "about",
+    "project",
+    "timeline",
+    "customer",
+    "feedback",
+    "Grüße",
+    "naïve",
+    "café",
+    "review",
+]
 
 
 def _head(rng: random.Random, number: int) -> str:
     received = "".join(
-        f"Received: from mx{i}.example.net (mx{i}.example.net [192.0.2.{i}])\r\n\tby in.example.org (Postfix) "
-        f"with ESMTPS id {rng.getrandbits(40):010X}\r\n\tfor <anna@example.org>; Mon, 6 Oct 2025 10:{i:02d}:00 +0200\r\n"
+        f"Received: from mx{i}.example.net (mx{i}.example.net [192.0.2.{i}])\r\n\t"
+        f"by in.example.org (Postfix) with ESMTPS id {rng.getrandbits(40):010X}\r\n\t"
+        f"for <anna@example.org>; Mon, 6 Oct 2025 10:{i:02d}:00 +0200\r\n"
         for i in range(1, 4)
     )
     subject = rng.choice(
@@ -37,11 +64,14 @@ def _head(rng: random.Random, number: int) -> str:
     )
     return (
         f"Return-Path: <bob{number}@example.com>\r\n{received}"
-        f"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=k1;\r\n\tbh={'A' * 43}=;\r\n\tb={'B' * 172}\r\n"
+        f"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=k1;\r\n\t"
+        f"bh={'A' * 43}=;\r\n\tb={'B' * 172}\r\n"
         f'From: "Müller, Bob" <bob{number}@example.com>\r\nTo: Anna Example <anna@example.org>, '
         f"carl{number}@example.org\r\nCc: =?utf-8?q?J=C3=B6rg?= <joerg@example.net>\r\nSubject: {subject}\r\n"
-        f"Date: Mon, 6 Oct 2025 10:{number % 60:02d}:00 +0200\r\nMessage-ID: <{number}.{rng.getrandbits(60):x}@example.com>\r\n"
-        f"In-Reply-To: <{number - 1}.aa@example.com>\r\nReferences: <1.aa@example.com> <{number - 1}.aa@example.com>\r\n"
+        f"Date: Mon, 6 Oct 2025 10:{number % 60:02d}:00 +0200\r\n"
+        f"Message-ID: <{number}.{rng.getrandbits(60):x}@example.com>\r\n"
+        f"In-Reply-To: <{number - 1}.aa@example.com>\r\n"
+        f"References: <1.aa@example.com> <{number - 1}.aa@example.com>\r\n"
         "MIME-Version: 1.0\r\nX-Mailer: Example 1.0\r\nList-Id: <team.example.com>\r\n"
     )
 
@@ -75,8 +105,10 @@ def make_message(number: int, size: int = 10_000) -> bytes:
         return (head + "Content-Type: text/html; charset=utf-8\r\n\r\n" + rich * 2).encode()
     b = f"----=_Part_{rng.getrandbits(64):x}"
     alternative = (
-        f'Content-Type: multipart/alternative; boundary="{b}"\r\n\r\n--{b}\r\nContent-Type: text/plain; charset="utf-8"\r\n'
-        f"Content-Transfer-Encoding: 8bit\r\n\r\n{_prose(rng, size // 4)}\r\n--{b}\r\nContent-Type: text/html; charset=utf-8\r\n"
+        f'Content-Type: multipart/alternative; boundary="{b}"\r\n\r\n--{b}\r\n'
+        'Content-Type: text/plain; charset="utf-8"\r\n'
+        f"Content-Transfer-Encoding: 8bit\r\n\r\n{_prose(rng, size // 4)}\r\n--{b}\r\n"
+        "Content-Type: text/html; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: 8bit\r\n\r\n{rich}\r\n--{b}--\r\n"
     )
     if shape == 1:
@@ -84,8 +116,8 @@ def make_message(number: int, size: int = 10_000) -> bytes:
     outer = f"=_outer_{rng.getrandbits(64):x}"
     data = base64.encodebytes(rng.randbytes(size // 4)).decode().replace("\n", "\r\n")
     return (
-        head
-        + f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n--{outer}\r\n{alternative}\r\n--{outer}\r\n'
+        head + f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n'
+        f"--{outer}\r\n{alternative}\r\n--{outer}\r\n"
         f'Content-Type: application/pdf; name="report{number}.pdf"\r\nContent-Disposition: attachment; '
         f'filename="report{number}.pdf"\r\nContent-Transfer-Encoding: base64\r\n\r\n{data}\r\n--{outer}--\r\n'
     ).encode()

@@ -32,6 +32,7 @@ _PAREN = re.compile(r"[()\\]")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r"[\"(\\:;\[]")
 _QUOTED = re.compile(r'"([^"\\]*)"\s*<([^\s<>,"()\\:;\[\]]+)>')
+_QUOTED_SPACE = "\x00"  # stands for a space that belongs to a quoted local part
 _SPACES = re.compile(r"\s+")
 _ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ \-\u0080-\U0010ffff]*")
 _SPECIALS = re.compile(r'(["\\])')
@@ -73,12 +74,19 @@ def _simple(text: str, limit: int) -> list[Mailbox] | None:
             name, _, address = piece[:-1].partition("<")
             if "<" in address or ">" in address or ">" in name or not address:
                 return None
-            found.append(Mailbox(_name(name) if name else "", _address(address)))
+            _keep(found, name, address)
         elif piece:
             if "<" in piece or ">" in piece or "@" not in piece or len(piece.split(None, 1)) > 1:
                 return None
-            found.append(Mailbox("", _address(piece)))
+            _keep(found, "", piece)
     return found
+
+
+def _keep(found: list[Mailbox], name: str, address: str) -> None:
+    name = _name(name) if name else ""
+    address = _address(address) if address else ""
+    if name or address:
+        found.append(Mailbox(name, address))
 
 
 def _name(phrase: str) -> str:
@@ -101,6 +109,8 @@ def _address(text: str) -> str:
     text = "".join(text.split()) if not text.isalnum() else text
     if text[:7].lower() == "mailto:":
         text = text[7:]
+    if _QUOTED_SPACE in text:
+        text = text.replace(_QUOTED_SPACE, " ")
     return headers.clean_line(text.strip("<>,;"), MAX_ADDRESS)
 
 
@@ -119,10 +129,8 @@ class _Builder:
         self.quoted = False
 
     def angle(self, address: str) -> None:
-        name = _name("".join(self.pieces))
-        address = _address(address)
-        if address or name:
-            self.found.append(Mailbox(name or _name(self.comment), address))
+        name = "".join(self.pieces)
+        _keep(self.found, name if name.strip() else self.comment, address)
         self.reset()
 
     def end(self) -> None:
@@ -134,15 +142,16 @@ class _Builder:
             # A bare address; words before it, without brackets, are its name.
             words = text.split()
             if len(words) > 1 and "@" in words[-1] and not words[-1].startswith("@") and "@" not in words[0]:
-                self.found.append(Mailbox(_name(" ".join(words[:-1])), _address(words[-1])))
+                _keep(self.found, " ".join(words[:-1]), words[-1])
             else:
-                self.found.append(Mailbox(_name(self.comment), _address(text)))
+                _keep(self.found, self.comment, text)
         elif text:
-            self.found.append(Mailbox(_name(text), ""))
+            _keep(self.found, text, "")
         self.reset()
 
 
 def _parse(text: str, limit: int) -> list[Mailbox]:
+    text = text.replace(_QUOTED_SPACE, "")
     builder = _Builder()
     found = builder.found
     pattern, comments = _TOKEN, True
@@ -171,7 +180,7 @@ def _parse(text: str, limit: int) -> list[Mailbox]:
             quoted = match["quoted"]
             # "john doe"@example.org keeps its quotes: they are part of the address.
             if text[position : position + 1] == "@":
-                builder.pieces.append(f'"{quoted}"')
+                builder.pieces.append('"' + _SPACES.sub(_QUOTED_SPACE, quoted) + '"')
             else:
                 builder.pieces.append(_ESCAPE.sub(r"\1", quoted) if "\\" in quoted else quoted)
                 builder.quoted = True

@@ -154,10 +154,11 @@ def _decode_lines(cte: str, read: Read, position: int, end: int, block: int) -> 
     while position < end:
         data = rest + read(position, min(position + block, end))
         position += block
-        # Cut after a line break that is not soft, or the next line would lose its beginning.
         cut = data.rfind(b"\n") + 1 if position < end else len(data)
-        if not cut and len(data) > 4 * block:
-            cut = len(data)
+        if not cut and len(data) > max(4 * block, 4096):
+            # A line without end: cut it, but not inside an escape.
+            escape = data.rfind(b"=", len(data) - 3)
+            cut = escape if escape > 0 else len(data)
         rest = data[cut:]
         if cut:
             yield decode_transfer(cte, data[:cut])

@@ -30,7 +30,7 @@ _RFC = re.compile(
 _ASCTIME = re.compile(
     r"([A-Za-z]{3})[a-z]*\.?[ \t]+(\d{1,2}),?[ \t]+(?:(\d{4})[ \t]+)?"
     + _CLOCK
-    + r"[ \t]*([A-Za-z]{1,5}|[+-]\d{4})?(?:[ \t]+(\d{4}))?"
+    + r"(?:[ \t]*([A-Za-z]{1,5}|[+-]\d{4}))?(?:[ \t]+(\d{4}))?"
 )
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T \t]+" + _CLOCK + _ZONE + ")?")
 _COMMENT = re.compile(r"\([^()]*\)")

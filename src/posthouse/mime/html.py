@@ -1,89 +1,160 @@
 """Text from HTML and HTML from text.
 
-`text_from_html` walks a tree made by selectolax (lexbor); before that, size and nesting are checked,
-because tree construction and everything after it is quadratic in depth. What is too deep goes through
-`strip_tags`, which is linear, builds nothing, and is also the fast way for previews.
+Promises: linear time, no tree. Building one (by any parser that follows the standard) takes quadratic time
+in nesting depth and in the attributes of a tag, and no cheap test can tell beforehand how deep a document
+will nest, because the rules of what closes what are those of the tree construction itself. Reading tags in
+their order gives the same text.
+
+WHATWG HTML 13.2.5 (tokenisation of tags, comments and raw text), as far as text needs it.
 """
 
 from __future__ import annotations
 
 import html as stdlib_html
 import re
-from typing import Any
-
-from selectolax.lexbor import LexborHTMLParser
 
 MAX_HTML = 2_000_000
-MAX_DEPTH = 256
 
 
 def _names(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-_BREAKS = _names(
-    "address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption figure "
-    "footer form header hgroup hr legend li main menu nav ol option p pre section summary table tbody tfoot "
-    "thead tr ul"
-)
 _PARAGRAPHS = _names("p h1 h2 h3 h4 h5 h6 blockquote pre ul ol dl table")
-_BLOCKS = _BREAKS | _PARAGRAPHS
-_DROPPED = _names(
-    "head style script title template noscript noframes iframe object embed svg math select textarea audio "
-    "video canvas xml map"
+_BLOCKS = _PARAGRAPHS | _names(
+    "address article aside body center dd details dialog dir div dt fieldset figcaption figure footer form "
+    "header hgroup hr legend li main menu nav option section summary tbody tfoot thead tr"
 )
-_VOID = _names("area base br col embed hr img input link meta param source track wbr")
-# Elements that HTML closes by itself, so that they do not nest: p, li, td ...
-_SELF_CLOSING = _names("p li dt dd tr td th option thead tbody tfoot colgroup")
+# What is between their tags is no text of the message.
+_DROPPED = _names(
+    "style script title template noframes iframe object svg math select textarea audio video canvas map"
+)
+_END = {name: re.compile(rf"</{name}(?=[ \t\n\f\r/>])[^>]*>", re.IGNORECASE) for name in _DROPPED}
 
-_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:]*)[^<>]*>")
-_STRIP = re.compile(r"<(?:(!--)|(/?)([A-Za-z][A-Za-z0-9:]*)([^<>]*)>|[!?/][^<>]*>)")
-_DROP_END = {name: re.compile(rf"</{name}\b[^<>]*>", re.IGNORECASE) for name in _DROPPED}
-_ALT = re.compile(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
-_SPACES = re.compile(r"[ \t\r\n\x0b\x0c]+")
-_LINES = re.compile(r"[ \t]*\n[ \t]*")
+# One tag with quoted values, which may hold ">"; possessive, so that it never goes back. It can run to the
+# end of the text in vain, but only once: from then on the short form is used, which stops at the next "<".
+_TAG = re.compile(
+    r"<(/?)([A-Za-z][^ \t\n\f\r/>]*+)((?:[ \t\n\f\r/]++|[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+"
+    r"(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+(?:\"[^\"]*+\"|'[^']*+'|(?![\"'])[^ \t\n\f\r>]*+))?+)*+)>"
+)
+_SHORT_TAG = re.compile(r"<(/?)([A-Za-z][^ \t\n\f\r/<>]*+)([^<>]*+)>")
+_VALUE = r"[ \t\n\f\r]*+=[ \t\n\f\r]*+(?:\"([^\"]*+)\"|'([^']*+)'|([^ \t\n\f\r>\"']++))"
+_ALT = re.compile(r"\balt" + _VALUE, re.IGNORECASE)
+_HREF = re.compile(r"\bhref" + _VALUE, re.IGNORECASE)
+_MAX_ATTRIBUTES = 8192
+_SPACES = re.compile(r"\s+")
 _MANY = re.compile(r"\n{3,}")
-# No punctuation at the end, and at most one level of brackets, as people write addresses in prose.
 _URL = re.compile(r"\bhttps?://[^\s<>\"'\x00-\x1f]{1,2000}", re.IGNORECASE)
 _URL_TAIL = ".,;:!?)]}'\""
 _SPACE_RUN = re.compile(r" (?= )|^ ", re.MULTILINE)
 
 
-def too_deep(html: str, limit: int = MAX_DEPTH) -> bool:
-    """Whether elements are opened more than ``limit`` levels deep; counts tags, builds no tree."""
-    if html.count("<") <= limit:
-        return False
-    depth = 0
-    for match in _TAG.finditer(html):
-        name = match[2].lower()
-        if name in _VOID or name in _SELF_CLOSING:
-            continue
-        if match[1]:
-            if depth:
-                depth -= 1
-        else:
-            depth += 1
-            if depth > limit:
-                return True
-    return False
+def text_from_html(html: str, limit: int = MAX_HTML, *, links: bool = True) -> str:
+    """The readable text of an HTML document (of its first 2 MB), at most ``limit`` characters.
 
-
-def text_from_html(html: str, limit: int = MAX_HTML) -> str:
-    """The readable text of an HTML document, at most ``limit`` characters.
-
-    Blocks become lines, list items get a dash, cells are separated by tabs, a link whose text is not its
-    address is followed by the address, an image is its alternative text.
+    Blocks become lines, list items get a dash, cells are separated by tabs, an image is its alternative
+    text. With ``links``, a link whose text is not its address is followed by the address.
     """
     html = html[:MAX_HTML]
-    if too_deep(html):
-        return strip_tags(html, limit)
-    tree = LexborHTMLParser(html)
-    root = tree.root
-    if root is None:
-        return ""
     out = _Text(limit)
-    _walk(root, out)
+    position = 0
+    tag = _TAG
+    endless: set[str] = set()  # what was opened and is not closed in the rest of the text
+    href, href_from = "", 0
+    while out.left > 0:
+        start = html.find("<", position)
+        if start < 0:
+            out.add(html[position:])
+            break
+        if start > position:
+            out.add(html[position:start])
+        match = tag.match(html, start)
+        if match is None:
+            position = _markup_end(html, start, endless)
+            if position < 0:
+                # A tag that does not end: what follows is read as leniently as can be.
+                position, tag = start, _SHORT_TAG
+                if tag.match(html, start) is None:
+                    out.add("<")
+                    position = start + 1
+            elif position == start:
+                out.add("<")
+                position += 1
+            continue
+        position = match.end()
+        closing, name, attributes = match.groups()
+        name = name.lower()
+        if name in _BLOCKS:
+            _block(name, bool(closing), out)
+        elif name == "br":
+            out.raw("\n")
+        elif name == "a":
+            if links:
+                if closing:
+                    _link(href, href_from, out)
+                href, href_from = "" if closing else _attribute(_HREF, attributes), len(out.pieces)
+        elif name in ("td", "th"):
+            if not closing and not out.breaks and out.pieces:
+                out.raw("\t")
+        elif name == "img":
+            alternative = _attribute(_ALT, attributes)
+            if alternative:
+                out.add(alternative)
+        elif name in _DROPPED and not closing and name not in endless:
+            end = _END[name].search(html, position)
+            if end is not None:
+                position = end.end()
+            else:
+                endless.add(name)
     return out.finish()
+
+
+def _markup_end(html: str, start: int, endless: set[str]) -> int:
+    """Where a comment or declaration at ``start`` ends; ``start`` if it is text, -1 for an endless tag."""
+    mark = html[start + 1 : start + 2]
+    if html.startswith("!--", start + 1) and "-->" not in endless:
+        end = html.find("-->", start + 2)  # "<!-->" is a comment
+        if end >= 0:
+            return end + 3
+        endless.add("-->")
+    if mark in ("!", "?") or (mark == "/" and not html[start + 2 : start + 3].isalpha()):
+        if ">" not in endless:
+            end = html.find(">", start)
+            if end >= 0:
+                return end + 1
+            endless.add(">")
+        return start
+    return -1 if mark.isalpha() or mark == "/" else start
+
+
+def _attribute(pattern: re.Pattern[str], attributes: str) -> str:
+    match = pattern.search(attributes[:_MAX_ATTRIBUTES])
+    if match is None:
+        return ""
+    return unescape(match[1] or match[2] or match[3] or "").strip()
+
+
+def _block(name: str, closing: bool, out: _Text) -> None:
+    if name == "pre":
+        out.pre = max(0, out.pre + (-1 if closing else 1))
+    out.line(2 if name in _PARAGRAPHS else 1)
+    if name == "li" and not closing:
+        out.raw("- ")
+    elif name == "hr":
+        out.raw("----")
+        out.line(1)
+
+
+def _link(href: str, start: int, out: _Text) -> None:
+    if href[:8].lower() not in ("https://",) and href[:7].lower() != "http://":
+        return
+    shown = "".join(out.pieces[start:]).strip()
+    if shown and len(href) <= 2000 and _bare(shown) != _bare(href):
+        out.add(" <" + _SPACES.sub("", href).replace("<", "%3C").replace(">", "%3E") + ">", False)
+
+
+def _bare(url: str) -> str:
+    return url.partition("://")[2].rstrip("/").lower() if "://" in url else url.rstrip("/").lower()
 
 
 class _Text:
@@ -103,25 +174,21 @@ class _Text:
             self.breaks = count
         self.space = False
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, encoded: bool = True) -> None:
+        if encoded and "&" in text:
+            text = unescape(text)
         if self.pre:
-            self._put(text)
+            self.raw(text)
             return
-        collapsed = _SPACES.sub(" ", text)
-        if collapsed == " " or not collapsed:
-            self.space = self.space or bool(collapsed)
+        collapsed = " ".join(text.split())
+        if not collapsed:
+            self.space = self.space or bool(text)
             return
-        if collapsed[0] == " ":
-            self.space = True
-        tail = collapsed[-1] == " "
-        self._put(collapsed.strip(" "))
-        self.space = tail
+        self.space = self.space or text[0].isspace()
+        self.raw(collapsed)
+        self.space = text[-1].isspace()
 
     def raw(self, text: str) -> None:
-        self._put(text)
-        self.space = False
-
-    def _put(self, text: str) -> None:
         if self.breaks:
             text = "\n" * self.breaks + text
         elif self.space and self.pieces and self.pieces[-1][-1:] not in ("\n", "\t", " "):
@@ -132,120 +199,12 @@ class _Text:
         self.left -= len(text)
 
     def finish(self) -> str:
-        text = "".join(self.pieces).replace("\u00a0", " ").replace("\u200b", "").replace("\ufeff", "")
-        text = _MANY.sub("\n\n", _LINES.sub("\n", text)).strip()
-        text = text.replace("\x00", "")
-        return text if self.left >= 0 else text[: len(text) + self.left]
-
-
-def _walk(root: Any, out: _Text) -> None:
-    """Depth first without recursion; each step is a child, a sibling or back to the parent."""
-    node = root
-    top = root.mem_id  # comparing nodes by == would serialise them
-    while node is not None and out.left > 0:
-        tag = node.tag
-        child = None
-        if tag == "-text":
-            out.add(node.text_content or "")
-        elif tag is not None and tag not in _DROPPED and tag[0] not in "-_!#":
-            _enter(tag, node, out)
-            child = node.child
-            if child is None:
-                _leave(tag, node, out)
-        elif tag == "-document" or tag == "#document":
-            child = node.child
-        if child is not None:
-            node = child
-            continue
-        while node is not None:
-            following = node.next
-            if following is not None:
-                node = following
-                break
-            node = node.parent
-            if node is None or node.mem_id == top:
-                return
-            if node.tag:
-                _leave(node.tag, node, out)
-
-
-def _enter(tag: str, node: Any, out: _Text) -> None:
-    if tag in _BLOCKS:
-        out.line(2 if tag in _PARAGRAPHS else 1)
-        if tag == "li":
-            out.raw("- ")
-        elif tag == "pre":
-            out.pre += 1
-        elif tag == "hr":
-            out.raw("----")
-            out.line(1)
-    elif tag == "br":
-        out.raw("\n")
-    elif tag == "img":
-        alt = node.attributes.get("alt")
-        if alt and alt.strip():
-            out.add(alt)
-    elif tag in ("td", "th") and node.prev is not None and out.pieces and not out.breaks:
-        out.raw("\t")
-
-
-def _leave(tag: str, node: Any, out: _Text) -> None:
-    if tag in _BLOCKS:
-        if tag == "pre" and out.pre:
-            out.pre -= 1
-        out.line(2 if tag in _PARAGRAPHS else 1)
-    elif tag == "a":
-        href = (node.attributes.get("href") or "").strip()
-        if href[:7].lower() in ("http://", "https:/") and len(href) <= 2000 and out.pieces:
-            shown = node.text(deep=True, separator="", strip=True)
-            bare = href.split("://", 1)[-1].rstrip("/").lower()
-            if shown and shown.split("://", 1)[-1].rstrip("/").lower() != bare:
-                out.add(f" <{_SPACES.sub('', href)}> ")
-
-
-def strip_tags(html: str, limit: int = MAX_HTML) -> str:
-    """Readable text by leaving tags out; linear, and stops when ``limit`` characters are found."""
-    pieces: list[str] = []
-    length = 0
-    position = 0
-    no_comment_end = False
-    unclosed: set[str] = set()
-    while length < limit:
-        match = _STRIP.search(html, position)
-        start = match.start() if match is not None else len(html)
-        if start > position:
-            text = html[position:start]
-            if not text.isspace():
-                pieces.append(text)
-                length += len(text)
-            elif pieces and not pieces[-1][-1:].isspace():
-                pieces.append(" ")
-        if match is None:
-            break
-        position = match.end()
-        if match[1]:
-            end = -1 if no_comment_end else html.find("-->", match.start() + 2)
-            no_comment_end = end < 0
-            position = end + 3 if end >= 0 else position
-            continue
-        name = match[3].lower() if match[3] else ""
-        if name in _BLOCKS or name == "br":
-            pieces.append("\n")
-        elif name in ("td", "th"):
-            pieces.append("\t")
-        elif name == "img":
-            alt = _ALT.search(match[4][:4000])
-            if alt is not None:
-                pieces.append(alt[1] or alt[2] or "")
-        elif name in _DROPPED and not match[2] and name not in unclosed:
-            end_tag = _DROP_END[name].search(html, position)
-            if end_tag is not None:
-                position = end_tag.end()
-            else:
-                unclosed.add(name)
-    text = unescape("".join(pieces)).replace("\u00a0", " ").replace("\x00", "")
-    text = _MANY.sub("\n\n", re.sub(r"[ \r\x0b\x0c]+", " ", text))
-    return text.strip()[:limit]
+        text = "".join(self.pieces)
+        if self.left < 0:
+            text = text[: len(text) + self.left]
+        text = text.replace("\u200b", "").replace("\ufeff", "").replace("\x00", "")
+        text = "\n".join([line.strip(" \t\r\u00a0") for line in text.split("\n")])
+        return _MANY.sub("\n\n", text).replace("\u00a0", " ").strip()
 
 
 def unescape(text: str) -> str:
@@ -260,6 +219,7 @@ def html_from_text(text: str) -> str:
     for match in _URL.finditer(text):
         url = match[0]
         while url and url[-1] in _URL_TAIL:
+            # A closing bracket belongs to the address when the address opened it.
             if url[-1] == ")" and url.count("(") >= url.count(")"):
                 break
             url = url[:-1]

@@ -258,7 +258,7 @@ def _preview(plain: Part | None, rich: Part | None, read: Read) -> str:
         part = rich
         text = _first_text(part, read)
     if part is rich:
-        text = html.strip_tags(text, 3 * MAX_PREVIEW)
+        text = html.text_from_html(text, 2 * MAX_PREVIEW, links=False)
     return preview_of(text)
 
 
