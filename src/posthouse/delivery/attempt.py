@@ -37,6 +37,8 @@ _LOST = Verdict("failed", 550, "5.3.0", "The message was lost on this server")
 
 _log = Logger()
 
+_Pairs = Sequence[tuple[OutboxRow, RecipientResult]]
+
 
 @frozen
 class Leased:
@@ -160,6 +162,20 @@ class Sender:
             cid=f"out-{first.id}",
         )
 
+    def _reports(self, leased: Leased, bounced: _Pairs, told: _Pairs, now: int) -> list[Report]:
+        reports = []
+        try:
+            if bounced:
+                statuses = [_status(row, result, "failed", now) for row, result in bounced]
+                reports.append(self.reporter.failed(_original(leased), statuses, now))
+            if told:
+                statuses = [_status(row, result, "delayed", now) for row, result in told]
+                reports.append(self.reporter.delayed(_original(leased), statuses, now))
+        except Exception:
+            # Better no report than an outcome that is never noted, and the message sent again for ever.
+            _log.failure("a report cannot be written", event="outbox.broken", row=leased.rows[0].id)
+        return reports
+
     async def record(self, leased: Leased, outcome: Outcome) -> None:
         """Write down what became of each row, with the reports that follow, in one transaction.
 
@@ -179,13 +195,7 @@ class Sender:
                 failed.append((row, result))
         told = [(row, result) for row, result, _ in again if wants_delay_notice(row, now)]
         bounced = [(row, result) for row, result in failed if wants_failure_report(row)]
-        reports = []
-        if bounced:
-            statuses = [_status(row, result, "failed", now) for row, result in bounced]
-            reports.append(self.reporter.failed(_original(leased), statuses, now))
-        if told:
-            statuses = [_status(row, result, "delayed", now) for row, result in told]
-            reports.append(self.reporter.delayed(_original(leased), statuses, now))
+        reports = self._reports(leased, bounced, told, now)
 
         def write(tx: Any) -> list[Report]:
             for row, result in sent:

@@ -129,7 +129,10 @@ class Reporter:
             )
             for address in recipient.remote
         ]
-        delivery.deliver(tx, report.body, report.draft, copies, "", outbox, now, dedupe=False)
+        try:
+            delivery.deliver(tx, report.body, report.draft, copies, "", outbox, now, dedupe=False)
+        except NoSuchThing:
+            return False
         return True
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from posthouse.mime.draft import draft_from
 from posthouse.mime import headers
+from posthouse.mime.draft import draft_from
 from posthouse.mime.part import Part
 from posthouse.mime.scan import scan
 from posthouse.model import ItemDraft
