@@ -146,6 +146,9 @@ class Tls:
         "", "PEM file with the certificate and its chain. Empty: a self-signed one is made in the directory."
     )
     key: str = _key("", "PEM file with the private key. Empty: it is in the certificate's file.")
+    names: tuple[str, ...] = _key(
+        (), "More host names and IP addresses for the self-signed certificate, when it is made."
+    )
 
 
 @frozen
@@ -174,13 +177,22 @@ class Delivery:
         'Hand all outgoing mail to this server, "host:port". Empty: by the MX of each domain.',
         _address_or_empty,
     )
-    port: int = _key(25, "Port of other mail servers, when no smarthost is set.", _between(1, 65535))
-    concurrency: int = _key(20, "Outgoing connections at one time.", _between(1, 500))
-    give_up_hours: int = _key(
-        120,
-        "Report failure to the sender after so many hours of trying (RFC 5321 4.5.4.1).",
-        _between(1, 720),
+    smarthost_tls: str = _key(
+        "verified",
+        "TLS to the smarthost: verified (right certificate), required (any), opportunistic or none.",
+        _one_of("verified", "required", "opportunistic", "none"),
     )
+    smarthost_user: str = _key("", "Login at the smarthost; empty: none.")
+    smarthost_password: str = attrs.field(
+        default="",
+        repr=False,
+        metadata={
+            "doc": "Its password. Better set POSTHOUSE_DELIVERY_SMARTHOST_PASSWORD in the environment.",
+            "check": None,
+        },
+    )
+    port: int = _key(25, "Port of other mail servers, when no smarthost is set.", _between(1, 65535))
+    concurrency: int = _key(50, "Outgoing connections at one time, altogether.", _between(1, 500))
 
 
 @frozen

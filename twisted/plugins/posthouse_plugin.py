@@ -1,4 +1,4 @@
-"""Makes ``twistd mailserver`` known to Twisted. Not named like the package, so that neither hides the other."""
+"""Makes ``twistd mailserver`` known to Twisted. Not named like the package: neither may hide the other."""
 
 from twisted.application.service import ServiceMaker
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from posthouse.admin.registry import Ports, operation
 from posthouse.auth.passwords import make_app_password
-from posthouse.errors import Conflict, Exists, Malformed, NoSuchAccount, NoSuchThing
+from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing
 from posthouse.mime import addresses
 from posthouse.model import Account
-from posthouse.store import accounts
+from posthouse.store import accounts, routing
 
 __all__ = ["account_of", "make_password"]
 
@@ -76,18 +76,7 @@ async def domain_delete(ports: Ports, domain: str) -> dict[str, Any]:
     """Take no more mail for a domain; it must have no users and no aliases left."""
     name = _domain(domain)
 
-    def delete(tx: Any) -> None:
-        if name not in accounts.domains(tx):
-            raise NoSuchThing(f"There is no domain {name}.")
-        for account in accounts.accounts(tx):
-            if account.address.endswith("@" + name):
-                raise Conflict(f"The domain {name} still has the user {account.address}.")
-        for alias, _ in accounts.aliases(tx):
-            if alias.endswith("@" + name):
-                raise Conflict(f"The domain {name} still has the alias {alias}.")
-        accounts.delete_domain(tx, name)
-
-    await ports.db.write(delete)
+    await ports.db.write(lambda tx: accounts.delete_domain(tx, name))
     return {"domain": name}
 
 
@@ -188,12 +177,8 @@ async def app_password_delete(ports: Ports, address: str, id: int) -> dict[str, 
     """Withdraw an app password, at once."""
     account = await account_of(ports, address)
 
-    def delete(tx: Any) -> None:
-        if id not in [row[0] for row in accounts.app_passwords(tx, account.id)]:
-            raise NoSuchThing(f"{account.address} has no app password {id}.")
-        accounts.delete_app_password(tx, id)
-
-    await ports.db.write(delete)
+    if not await ports.db.write(lambda tx: accounts.delete_app_password(tx, account.id, id)):
+        raise NoSuchThing(f"{account.address} has no app password {id}.")
     ports.forget(account.id, account.mailbox_id)
     return {"id": id, "address": account.address}
 
@@ -203,27 +188,14 @@ async def alias_add(ports: Ports, address: str, targets: list[str]) -> dict[str,
     """Let an address mean one or more others."""
     folded = fold_address(address)
     to = [fold_address(target) for target in targets]
-    if not to:
-        raise Malformed("An alias needs at least one target.")
-
-    def add(tx: Any) -> None:
-        domain = folded.rpartition("@")[2]
-        if not accounts.is_local_domain(tx, domain):
-            raise NoSuchThing(
-                f"There is no domain {domain} here; add it first: posthouse domain add {domain}"
-            )
-        if accounts.account_by_address(tx, folded) is not None:
-            raise Exists(f"There is a user {folded} already.")
-        accounts.add_alias(tx, folded, to, ports.now())
-
-    await ports.db.write(add)
+    await ports.db.write(lambda tx: routing.add_alias(tx, folded, to, ports.now()))
     return {"alias": folded, "targets": to}
 
 
 @operation("alias list")
 async def alias_list(ports: Ports) -> list[dict[str, Any]]:
     """List all aliases."""
-    return [{"alias": alias, "targets": list(to)} for alias, to in await ports.db.read(accounts.aliases)]
+    return [{"alias": alias, "targets": list(to)} for alias, to in await ports.db.read(routing.aliases)]
 
 
 @operation("alias delete")
@@ -231,12 +203,7 @@ async def alias_delete(ports: Ports, address: str) -> dict[str, Any]:
     """Delete an alias."""
     folded = fold_address(address)
 
-    def delete(tx: Any) -> None:
-        if folded not in [alias for alias, _ in accounts.aliases(tx)]:
-            raise NoSuchThing(f"There is no alias {folded}.")
-        accounts.delete_alias(tx, folded)
-
-    await ports.db.write(delete)
+    await ports.db.write(lambda tx: routing.delete_alias(tx, folded))
     return {"alias": folded}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from posthouse.admin.registry import Ports, operation
-from posthouse.errors import NoSuchThing
+from posthouse.errors import Conflict, NoSuchThing
 from posthouse.model import OutboxRow
 from posthouse.store import outbox
 
@@ -30,14 +30,24 @@ async def queue_retry(ports: Ports, id: int | None = None) -> dict[str, Any]:
 
     def retry(tx: Any) -> list[int]:
         rows = [_find(tx, id)] if id is not None else outbox.listing(tx, LISTED)
-        waiting = [row for row in rows if row.state == "due"]
-        for row in waiting:
-            outbox.retry(tx, row.id, ports.now(), row.last_reply, ports.now())
-        return [row.id for row in waiting]
+        return [row.id for row in rows if outbox.retry_now(tx, row.id, ports.now())]
 
     ids = await ports.db.write(retry)
     ports.run_queue()
     return {"retried": ids}
+
+
+@operation("queue hold")
+async def queue_hold(ports: Ports, id: int) -> dict[str, Any]:
+    """Keep one message back until it is retried by hand."""
+
+    def hold(tx: Any) -> None:
+        _find(tx, id)
+        if not outbox.hold(tx, id):
+            raise Conflict(f"Message {id} is on its way just now, or held already.")
+
+    await ports.db.write(hold)
+    return {"id": id}
 
 
 @operation("queue drop")
@@ -45,18 +55,18 @@ async def queue_drop(ports: Ports, id: int) -> dict[str, Any]:
     """Forget one waiting message; its sender is told nothing."""
 
     def drop(tx: Any) -> None:
-        _find(tx, id)
-        outbox.drop(tx, id)
+        if not outbox.drop(tx, id):
+            raise NoSuchThing(f"The queue has no message {id}.")
 
     await ports.db.write(drop)
     return {"id": id}
 
 
 def _find(tx: Any, row_id: int) -> OutboxRow:
-    for row in outbox.listing(tx, LISTED):
-        if row.id == row_id:
-            return row
-    raise NoSuchThing(f"The queue has no message {row_id}.")
+    row = outbox.outbox_row(tx, row_id)
+    if row is None:
+        raise NoSuchThing(f"The queue has no message {row_id}.")
+    return row
 
 
 def _row(row: OutboxRow) -> dict[str, Any]:

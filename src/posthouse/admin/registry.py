@@ -35,6 +35,7 @@ class Ports:
     :ivar random: that many unguessable bytes.
     :ivar hash_password: Deferred (or awaitable) of the stored form.
     :ivar forget: an account's remembered logins and parked requests end now (account id, mailbox id).
+    :ivar changed: domains, users or aliases may be others now; what was remembered of them is stale.
     :ivar run_queue: look at the outbox now.
     :ivar status: what the running daemon says about itself.
     """
@@ -44,6 +45,7 @@ class Ports:
     random: Callable[[int], bytes]
     hash_password: Callable[[bytes], Awaitable[str]]
     forget: Callable[[int, int], None] = _nothing
+    changed: Callable[[], None] = _nothing
     run_queue: Callable[[], None] = _nothing
     status: Callable[[], dict[str, Any]] = dict
 
@@ -103,7 +105,10 @@ async def run(ports: Ports, name: str, arguments: dict[str, Any]) -> Any:
                 raise Malformed(f'"{name}" needs "{key}".')
         elif not _fits(arguments[key], kind):
             raise Malformed(f'"{key}" of "{name}" has the wrong type or is too long.')
-    return await entry.function(ports, **arguments)
+    try:
+        return await entry.function(ports, **arguments)
+    finally:
+        ports.changed()
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -79,6 +79,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("queue list", columns=("id", "sender", "recipient", "attempts", "due", "last_reply")),
     Command("queue show", (_ID,)),
     Command("queue retry", (Argument("id", "one message; without it, all", {"type": int, "nargs": "?"}),)),
+    Command("queue hold", (_ID,)),
     Command("queue drop", (_ID,)),
     Command(
         "device list",

@@ -1,0 +1,69 @@
+"""Full text catches up: one small batch at a time, behind the mail.
+
+The promise: a batch is at most ``BATCH`` items and 2 MB of text; short messages are read in the
+reactor, one in a turn, long ones in a reader's thread; a message that cannot be read is indexed by its
+headers and does not come again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from posthouse.interfaces import IDatabase
+from posthouse.mime.part import load_structure
+from posthouse.mime.summary import index_text
+from posthouse.store import bodies, search
+
+__all__ = ["BATCH", "index_some"]
+
+BATCH = 20
+MAX_BATCH_TEXT = 500_000  # characters; 2 MB of UTF-8 at most
+SHORT = 65_536  # bytes of a body whose text takes well under 5 ms
+
+_log = Logger("posthouse.daemon")
+
+
+async def index_some(db: IDatabase, clock: IReactorTime) -> int:
+    """Index one batch. Returns how many items; 0 when none waits."""
+    waiting: list[tuple[search.ToIndex, bytes | None]] = await db.read(_look)
+    ready: list[tuple[search.ToIndex, str]] = []
+    size = 0
+    for row, body in waiting:
+        if body is None:
+            text: str = await db.read(lambda tx, row=row: _text(row, _reader(tx, row)))
+        else:
+            text = _text(row, lambda start, stop, body=body: body[start:stop])
+            await deferLater(clock, 0)
+        ready.append((row, text))
+        size += len(text)
+        if size >= MAX_BATCH_TEXT:
+            break
+    if not ready:
+        return 0
+    return int(await db.write(lambda tx: search.index(tx, ready)))
+
+
+def _look(tx: Any) -> list[tuple[search.ToIndex, bytes | None]]:
+    """What waits, with the body where it is short."""
+    found = []
+    for row in search.to_index(tx, BATCH):
+        body = bodies.body_ref(tx, row.body_id)
+        short = body is not None and body.size <= SHORT
+        found.append((row, bodies.read_body(tx, row.body_id) if short else None))
+    return found
+
+
+def _reader(tx: Any, row: search.ToIndex) -> Callable[[int, int], bytes]:
+    return lambda start, stop: bodies.read_body(tx, row.body_id, start, stop)
+
+
+def _text(row: search.ToIndex, read: Callable[[int, int], bytes]) -> str:
+    try:
+        return index_text(load_structure(row.structure), read)
+    except Exception:
+        _log.failure("item {item} is indexed by its headers only", item=row.item_id)
+        return "\n".join((row.subject, row.sender, row.to, row.cc, row.bcc))

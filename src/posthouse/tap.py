@@ -1,0 +1,449 @@
+"""``twistd mailserver``: the composition root, the only module that sees every room and the only one that
+knows the global reactor.
+
+The promise: ``makeService`` opens nothing; ``startService`` opens the store first and the listeners
+last, and only then says that the server is ready; ``stopService`` goes the other way round: listeners,
+queue, pools, store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+from random import SystemRandom
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.protocol import Factory
+from twisted.logger import ILogObserver, Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from posthouse.admin.control import ControlFactory
+from posthouse.admin.operations import Ports
+from posthouse.auth.login import Authenticator, LoginSettings
+from posthouse.auth.passwords import hash_password
+from posthouse.auth.throttle import Throttle
+from posthouse.autodiscover.resources import Places
+from posthouse.autodiscover.resources import routes as autodiscover_routes
+from posthouse.bus import Bus
+from posthouse.config import Config, split_address
+from posthouse.daemon.chores import Chore, Chores
+from posthouse.daemon.logs import LineObserver
+from posthouse.daemon.options import Options
+from posthouse.daemon.preflight import HeldPort, contexts, now
+from posthouse.daemon.stages import Stages
+from posthouse.daemon.systemd import notify, watchdog_seconds
+from posthouse.daemon.text import index_some
+from posthouse.daemon.watch import Watchdog
+from posthouse.delivery.attempt import Sender
+from posthouse.delivery.bounce import Reporter
+from posthouse.delivery.catcher import Catcher
+from posthouse.delivery.directory import Directory
+from posthouse.delivery.intake import Intake
+from posthouse.delivery.lanes import Lanes
+from posthouse.delivery.routes import Routes, Smarthost
+from posthouse.delivery.runner import Runner
+from posthouse.delivery.submission import Submission
+from posthouse.demo.greeting import facts, greeting, withdraw, write_facts
+from posthouse.dns.resolver import system_resolver
+from posthouse.eas.endpoint import PATH as EAS_PATH
+from posthouse.eas.endpoint import Endpoint
+from posthouse.eas.policy import DEFAULT_POLICY, Policy
+from posthouse.eas.services import EasSettings, Services
+from posthouse.eas.versions import VERSIONS, parse_version
+from posthouse.errors import ConfigError, PosthouseError
+from posthouse.http.limits import HttpLimits
+from posthouse.http.site import Router, Site
+from posthouse.mime.scan import Scanner
+from posthouse.smtp.client import Relay, tcp_endpoints
+from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
+from posthouse.smtp.server import SMTPFactory
+from posthouse.smtp.settings import SmtpSettings
+from posthouse.store import accounts, housekeeping
+from posthouse.store.db import Database
+from posthouse.work.pool import Pool
+from posthouse.work.spool import Spool
+
+__all__ = ["MailServer", "Options", "makeService"]
+
+_log = Logger("posthouse.daemon")
+_HALF_YEAR = 15_552_000  # seconds, for Strict-Transport-Security
+
+
+def makeService(options: Options) -> Service:
+    """What twistd calls after the options were checked; opens nothing."""
+    from twisted.internet import reactor
+
+    return MailServer(options, reactor)
+
+
+class MailServer(Service):
+    """The whole house. ``stages`` knows how to stop what was started."""
+
+    name = "posthouse"
+
+    def __init__(self, options: Options, reactor: Any) -> None:
+        self.options = options
+        self.config: Config = options.config
+        self.reactor = reactor
+        self.stages = Stages()
+        self.random = SystemRandom()
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Give twistd our log observer before it begins to log, unless it was told of another one."""
+        chosen = self.options.parent or {}
+        if not any(chosen.get(name) for name in ("logger", "syslog")):
+            log = self.config.log
+            file = chosen.get("logfile") or log.file
+            parent.setComponent(ILogObserver, LineObserver.to_file(file, log.level, log.format))
+        super().setServiceParent(parent)
+
+    # -- starting ------------------------------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """Start everything in order. SystemExit(2) after one sentence when something cannot be opened."""
+        super().startService()
+        # A thread that computes must give the reactor its turn quickly.
+        sys.setswitchinterval(0.0001)
+        try:
+            self._start()
+        except ConfigError as problem:
+            print(f"posthouse: {problem.public}", file=sys.__stderr__)  # sys.stderr is the log by now
+            raise SystemExit(2) from None
+
+    def _start(self) -> None:
+        config, reactor, stages = self.config, self.reactor, self.stages
+        self.certificates = contexts(config)
+        self.bus = Bus()
+        self.database = Database(
+            config.database_path, publish=self.bus.publish, to_reactor=reactor.callFromThread
+        )
+        self.database.open()
+        self.database.start()
+        stages.started("store", self.database.stop)
+        self.hashing = self._pool("bcrypt", max(1, (os.cpu_count() or 2) - 1), 200)
+        self.pool = self._pool("work", 4, 1000)
+        self._people()
+        self._mail()
+        self._phones()
+        self._control()
+        self._chores()
+        self._listen(self.options.held)
+        self._signals()
+        self._ready()
+
+    def _pool(self, name: str, threads: int, queue: int) -> Pool:
+        pool = Pool(name, threads, queue, self.reactor.callFromThread)
+        pool.start()
+        self.stages.started(f"pool {name}", pool.stop)
+        return pool
+
+    def _people(self) -> None:
+        config = self.config
+        self.authenticator = Authenticator(
+            self.database,
+            accounts,
+            self.hashing,
+            Throttle(self.reactor, config.auth.exempt),
+            self.reactor,
+            os.urandom(32),
+            LoginSettings(cost=config.auth.bcrypt_cost),
+        )
+        self.directory = Directory(self.database, self.reactor.seconds)
+
+    def _mail(self) -> None:
+        """The way in and the way out."""
+        config, hostname = self.config, self.config.server.hostname
+        spool_directory = config.directory / "spool"
+        spool_directory.mkdir(mode=0o700, exist_ok=True)
+
+        def free_space() -> int:
+            return shutil.disk_usage(config.directory).free
+
+        def poke() -> None:
+            self.runner.poke()
+
+        def new_spool() -> Spool:
+            return Spool(spool_directory, self.pool, scanner=Scanner())
+
+        self.intake = Intake(
+            database=self.database,
+            directory=self.directory,
+            pool=self.pool,
+            new_spool=new_spool,
+            hostname=hostname,
+            seconds=self.reactor.seconds,
+            random=self.random,
+            poke=poke,
+            free_space=free_space,
+        )
+        reporter = Reporter(hostname, lambda: f"{self.random.getrandbits(96):x}")
+        self.outbox = Submission(
+            database=self.database,
+            directory=self.directory,
+            pool=self.pool,
+            reporter=reporter,
+            hostname=hostname,
+            clock=self.reactor,
+            random=self.random,
+            poke=poke,
+            free_space=free_space,
+            size_limit=config.smtp.size_limit,
+        )
+        sender = Sender(self.database, *self._way_out(), reporter, self.random, now)
+        self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
+
+    def _way_out(self) -> tuple[Any, Routes | None]:
+        """The relay and the routes; the demo catches mail for elsewhere unless a smarthost is named."""
+        delivery = self.config.delivery
+        if self.options.demo is not None and not delivery.smarthost:
+            return Catcher(self.database, self.pool, self.reactor.seconds), None
+        smarthost = None
+        if delivery.smarthost:
+            host, port = split_address(delivery.smarthost)
+            smarthost = Smarthost(
+                host,
+                port,
+                delivery.smarthost_user,
+                delivery.smarthost_password,
+                delivery.smarthost_tls,
+                implicit_tls=port == 465,
+            )
+        addresses = frozenset(_own_addresses(self.options.held))
+        routes = Routes(
+            system_resolver(self.reactor, self.random),
+            frozenset([self.config.server.hostname.lower()]),
+            lambda: addresses,
+            smarthost,
+            delivery.port,
+        )
+        return Relay(self.reactor, tcp_endpoints(self.reactor), self.config.server.hostname), routes
+
+    def _phones(self) -> None:
+        """Everything behind HTTPS."""
+        config, eas = self.config, self.config.eas
+        highest = parse_version(eas.highest_version) or VERSIONS[-1]
+        policy = None
+        if eas.require_policy:
+            policy = Policy({"DevicePasswordEnabled": 1}) if eas.require_password else DEFAULT_POLICY
+        settings = EasSettings(
+            policy=policy,
+            versions=tuple(version for version in VERSIONS if version <= highest),
+            max_request=eas.request_limit,
+            heartbeat=(eas.heartbeat_min, eas.heartbeat_max),
+        )
+        services = Services(
+            db=self.database,
+            bus=self.bus,
+            outbox=self.outbox,
+            authenticator=self.authenticator,
+            clock=self.reactor,
+            random=os.urandom,
+            pool=self.pool,
+            settings=settings,
+        )
+        router = Router({EAS_PATH: Endpoint(services)})
+        places = Places(self._base())
+        for prefix, resource in autodiscover_routes(self.authenticator, places, self.pool, now).items():
+            router.add(prefix, resource)
+        limits = HttpLimits(bodies={EAS_PATH: eas.request_limit}, protected=frozenset([EAS_PATH]))
+        hsts = _HALF_YEAR if config.tls.certificate else 0
+        self.site = Site(router, self.reactor, limits, hsts)
+
+    def _base(self) -> str:
+        """The address of the web site. The demo's phones know the machine by its number only."""
+        if self.options.demo is not None:
+            port = next(one.port for one in self.options.held if one.service == "https")
+            return f"https://127.0.0.1:{port}"
+        return f"https://{self.config.server.hostname}"
+
+    def _control(self) -> None:
+        path = self.config.control_path
+        ports = Ports(
+            db=self.database,
+            now=now,
+            random=os.urandom,
+            hash_password=lambda password: self.hashing.run(
+                hash_password, password, self.config.auth.bcrypt_cost
+            ),
+            forget=self._turn_out,
+            changed=self.directory.forget,
+            run_queue=self.runner.poke,
+            status=self._status,
+        )
+        # We hold the database's lock: whatever lies there was left by a process that is dead.
+        path.unlink(missing_ok=True)
+        port = self.reactor.listenUNIX(str(path), ControlFactory(ports), backlog=50, mode=0o600)
+        self.stages.started("control", port.stopListening)
+
+    def _turn_out(self, account_id: int, mailbox_id: int) -> None:
+        """An account's credentials changed: nothing that was opened with the old ones goes on."""
+        self.authenticator.forget(account_id)
+        self.site.turn_out(account_id)
+        for factory in self.smtp_factories:
+            for session in list(factory.sessions):
+                if session.account is not None and session.account.id == account_id:
+                    session.shut_down()
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "hostname": self.config.server.hostname,
+            "started": self.started,
+            "smtp_sessions": sum(len(factory.sessions) for factory in self.smtp_factories),
+            "waiting_requests": self.bus.listening,
+            "waiting_writes": self.database.waiting,
+            "wal_bytes": self.database.wal_size,
+            "deliveries": self.runner.busy,
+            "reactor_held_ms": round(self.watchdog.worst * 1000),
+        }
+
+    def _chores(self) -> None:
+        async def sweep() -> int:
+            return int(await self.database.write(lambda tx: housekeeping.housekeep(tx, now())))
+
+        async def certificate() -> int:
+            self._say_warnings(self.certificates.reload_if_changed())
+            return 0
+
+        self.chores = Chores(
+            self.reactor,
+            [
+                Chore("full text", lambda: index_some(self.database, self.reactor), every=5.0, pause=0.05),
+                Chore("housekeeping", sweep, every=60.0),
+                Chore("certificate", certificate, every=3600.0),
+            ],
+            # A burst of mail goes first; what it left is indexed afterwards.
+            busy=lambda: self.database.waiting > 0,
+        )
+        self.chores.start()
+        self.stages.started("chores", self.chores.stop)
+        started = self.runner.start()
+        started.addErrback(lambda failure: _log.failure("the queue did not start", failure))
+        self.stages.started("queue", self.runner.stop)
+        self.watchdog = Watchdog(
+            self.reactor,
+            lambda: notify(os.environ, "WATCHDOG=1"),
+            watchdog_seconds(os.environ, os.getpid()),
+        )
+        self.watchdog.start()
+        self.stages.started("watchdog", self.watchdog.stop)
+
+    # -- listeners -----------------------------------------------------------------------------------------
+
+    def _listen(self, held: list[HeldPort]) -> None:
+        limits = ConnectionLimits(self.reactor, exempt=(*LOOPBACK, *self.config.auth.exempt))
+        starttls = self.certificates.server_context_factory()
+        default_domain = self.config.server.hostname
+        if self.options.demo is not None:
+            default_domain = self.options.demo.accounts[0]["address"].partition("@")[2]
+        factories: dict[str, Factory] = {}
+        self.smtp_factories: list[SMTPFactory] = []
+        for service, role in (("smtp", "mx"), ("submission", "submission"), ("submissions", "submissions")):
+            settings = SmtpSettings(
+                role=role,
+                hostname=self.config.server.hostname,
+                default_domain=default_domain,
+                size_limit=self.config.smtp.size_limit,
+                max_recipients=self.config.smtp.recipients,
+                idle_timeout=float(self.config.smtp.idle_seconds),
+            )
+            factory = SMTPFactory(settings, self.intake, self.authenticator, starttls, self.reactor, limits)
+            self.smtp_factories.append(factory)
+            factories[service] = factory
+        factories["submissions"] = _over_tls(starttls, factories["submissions"], self.reactor)
+        web = self.certificates.server_context_factory([b"http/1.1"])
+        factories["https"] = _over_tls(web, self.site, self.reactor)
+        ports = []
+        for one in held:
+            ports.append(
+                self.reactor.adoptStreamPort(one.socket.fileno(), one.family, factories[one.service])
+            )
+            one.socket.close()  # the reactor has its own copy
+        self.stages.started("sessions", self._close_sessions)
+        self.stages.started("listeners", lambda: _stop_listening(ports))
+
+    def _close_sessions(self) -> Deferred[Any]:
+        return DeferredList([factory.close_all() for factory in self.smtp_factories])
+
+    # -- signals and systemd -------------------------------------------------------------------------------
+
+    def _signals(self) -> None:
+        def reload(*_: Any) -> None:
+            self.reactor.callFromThread(self.reload)
+
+        # Before the reactor runs; it leaves SIGHUP alone.
+        signal.signal(signal.SIGHUP, reload)
+
+    def reload(self) -> None:
+        """Take a renewed certificate; a broken one is reported and the old one stays."""
+        try:
+            self._say_warnings(self.certificates.reload())
+            _log.info("the certificate was read again")
+        except PosthouseError as problem:
+            _log.error("the certificate was not taken: {problem}", problem=problem.public)
+
+    def _say_warnings(self, pair: Any) -> None:
+        for warning in pair.warnings if pair is not None else ():
+            _log.warn("{warning}", warning=warning)
+
+    def _ready(self) -> None:
+        self.started = now()
+        self._say_warnings(self.certificates.pair)
+        self.reactor.callWhenRunning(self._say_ready)
+
+    def _say_ready(self) -> None:
+        ports = {one.service: one.port for one in self.options.held}
+        listening = ", ".join(f"{service} {port}" for service, port in ports.items())
+        _log.info("ready: {listening}", listening=listening)
+        notify(os.environ, "READY=1", f"STATUS=listening: {listening}")
+        demo = self.options.demo
+        if demo is not None:
+            content = facts(self.config, demo, ports)
+            self.stages.started("demo.json", lambda: withdraw(self.config))
+            # To the terminal itself: twistd has made sys.stdout a part of the log.
+            print(greeting(content, self.config.delivery.smarthost), file=sys.__stdout__, flush=True)
+            write_facts(self.config, content)
+
+    # -- stopping ------------------------------------------------------------------------------------------
+
+    def stopService(self) -> Deferred[None]:
+        """Stop in reverse order; fires when the store is closed."""
+        super().stopService()
+        notify(os.environ, "STOPPING=1", "STATUS=finishing what is under way")
+        return self.stages.stop()
+
+
+def _over_tls(context: Any, factory: Factory, reactor: Any) -> Factory:
+    return TLSMemoryBIOFactory(context, False, factory, clock=reactor)
+
+
+def _stop_listening(ports: list[Any]) -> Deferred[Any]:
+    return DeferredList([port.stopListening() or succeed(None) for port in ports])
+
+
+def _own_addresses(held: list[HeldPort]) -> set[str]:
+    """The addresses that we listen on; for "any", those that this machine would use to reach the world."""
+    found = set()
+    for one in held:
+        if one.service == "smtp":
+            address = one.address
+            found.add(address)
+            if address in ("0.0.0.0", "::"):
+                found.add(_outward(one.family) or address)
+    return found
+
+
+def _outward(family: socket.AddressFamily) -> str | None:
+    # Connecting a datagram socket sends nothing; the kernel only picks the source (RFC 5737, RFC 3849).
+    target = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
