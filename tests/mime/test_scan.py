@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.mime.scan import Limits, Part, Scanner, dump_structure, load_structure, safe_name, scan
+from posthouse.mime.fields import safe_name
+from posthouse.mime.scan import Limits, Part, Scanner, dump_structure, load_structure, scan
 
 NESTED = (
     b"From: a@example.org\r\nContent-Type: multipart/mixed; boundary=outer\r\n\r\npreamble\r\n--outer\r\n"

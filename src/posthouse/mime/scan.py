@@ -13,7 +13,7 @@ import re
 
 from attrs import frozen
 
-from posthouse.mime import headers
+from posthouse.mime.fields import OpenPart, read_fields
 from posthouse.mime.part import Part, dump_structure, load_structure
 
 __all__ = ["Limits", "Part", "Scanner", "dump_structure", "load_structure", "scan"]
@@ -37,39 +37,12 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
-_TYPE = re.compile(r"[!#-'*+\-.0-9A-Z^_`a-z{|}~]+/[!#-'*+\-.0-9A-Z^_`a-z{|}~]+")
-_CTE = re.compile(rb"[a-z0-9-]+")
 _IDENTITY = frozenset(("7bit", "8bit", "binary"))
-_CTES = {"7-bit": "7bit", "8-bit": "8bit", "8bits": "8bit", "uuencode": "x-uuencode", "uue": "x-uuencode"}
-_NAME_BAD = re.compile("[\x00-\x1f\x7f/\\\\\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _EMBEDDED = frozenset(("message/rfc822", "message/global"))
 # A boundary line may carry white space at its end (RFC 2046 5.1.1); nobody needs more than this.
 _SLACK = 200
-_MAX_VALUE = 65536
 
 _HEADER, _BODY, _SKIP = 0, 1, 2
-
-
-class _Open:
-    """A part while it is being scanned."""
-
-    __slots__ = (
-        "body_end", "body_start", "children", "content_id", "content_location", "content_type", "cte",
-        "default_type", "depth", "disposition", "embedded", "filename", "header_start", "params", "parent",
-        "title",
-    )  # fmt: skip
-
-    def __init__(self, parent: _Open | None, start: int, default_type: str) -> None:
-        self.parent = parent
-        self.depth: int = parent.depth + 1 if parent is not None else 1
-        self.header_start = self.body_start = start
-        self.body_end = -1
-        self.default_type = self.content_type = default_type
-        self.params: dict[str, str] = {}
-        self.cte = "7bit"
-        self.disposition = self.filename = self.content_id = self.content_location = self.title = ""
-        self.children: list[_Open] = []
-        self.embedded = False
 
 
 class Scanner:
@@ -80,9 +53,9 @@ class Scanner:
         self._buf: bytes | bytearray = b""
         self._base = 0  # offset in the message of _buf[0]
         self._keep = 0  # offset before which nothing is needed any more
-        self._node = self._root = _Open(None, 0, "text/plain")
+        self._node = self._root = OpenPart(None, 0, "text/plain")
         self._state = _HEADER
-        self._stack: list[tuple[bytes, _Open]] = []  # open multiparts with their boundaries
+        self._stack: list[tuple[bytes, OpenPart]] = []  # open multiparts with their boundaries
         self._lookup: dict[bytes, int] = {}
         self._needle = b""
         self._search = 0  # offset from which the next boundary is looked for
@@ -99,7 +72,7 @@ class Scanner:
             return
         buf = self._buf
         if not buf:
-            self._buf = block
+            self._buf = bytes(block)  # no copy, unless the block is not immutable
         elif isinstance(buf, bytearray):
             buf += block
         else:
@@ -111,7 +84,7 @@ class Scanner:
         if self._state != _SKIP:
             self._run(True)
         end = self._base + len(self._buf)
-        node: _Open | None = self._node
+        node: OpenPart | None = self._node
         while node is not None:
             node.body_end = max(end, node.body_start)
             node = node.parent
@@ -182,7 +155,7 @@ class Scanner:
         node.body_start = base + body
         if self._state == _SKIP:
             return True
-        self._analyse(node, block)
+        read_fields(node, block, self._limits.header_fields)
         if found >= 0:
             return self._boundary(found)
         self._keep = self._search = max(base + body - 1, base)
@@ -207,36 +180,7 @@ class Scanner:
             self._blank_search = self._blank + 1
         return self._blank_end - base
 
-    def _analyse(self, node: _Open, block: bytes) -> None:
-        """Read the fields of MIME from a header block."""
-        lower = block.lower()
-        if lower.count(b"\n") > self._limits.header_fields:
-            lower = _first_fields(lower, self._limits.header_fields)
-        size = len(lower)
-        seen: set[bytes] = set()
-        at = 0 if lower.startswith(b"content-") else lower.find(b"\ncontent-") + 1
-        while at or lower.startswith(b"content-"):
-            end = lower.find(b"\n", at)
-            while 0 <= end < size - 1 and lower[end + 1] in b" \t":
-                end = lower.find(b"\n", end + 1)
-            if end < 0:
-                end = size
-            colon = lower.find(b":", at, end)
-            name = lower[at + 8 : colon].rstrip() if colon >= 0 else b""
-            if name in _ANALYSERS and name not in seen:
-                seen.add(name)
-                value = block[colon + 1 : min(end, colon + 1 + _MAX_VALUE)]
-                if b"\n" in value:
-                    value = value.replace(b"\r\n", b"").replace(b"\n", b"")
-                _ANALYSERS[name](node, value.strip())
-            at = lower.find(b"\ncontent-", end) + 1
-            if not at:
-                break
-        if node.parent is not None and node.parent.embedded:
-            subject = headers.first(headers.parse_headers(block[:_MAX_VALUE]), "subject")
-            node.title = headers.decode_header(subject, 255) if subject else ""
-
-    def _enter(self, node: _Open) -> None:
+    def _enter(self, node: OpenPart) -> None:
         """The header is read: decide what the body is."""
         ctype = node.content_type
         if node.depth < self._limits.depth:
@@ -251,9 +195,9 @@ class Scanner:
                 return
         self._state = _BODY if self._stack else _SKIP
 
-    def _open_child(self, parent: _Open, start: int) -> None:
+    def _open_child(self, parent: OpenPart, start: int) -> None:
         digest = parent.content_type == "multipart/digest"
-        child = _Open(parent, start, "message/rfc822" if digest else "text/plain")
+        child = OpenPart(parent, start, "message/rfc822" if digest else "text/plain")
         parent.children.append(child)
         self._node = child
         self._parts += 1
@@ -357,77 +301,7 @@ def _common_start(names: list[bytes]) -> bytes:
     return low
 
 
-def _first_fields(block: bytes, count: int) -> bytes:
-    """The first ``count`` fields, with their continuation lines."""
-    for seen, match in enumerate(re.finditer(rb"\n(?![ \t])", block), 1):
-        if seen == count:
-            return block[: match.end()]
-    return block
-
-
-def _content_type(node: _Open, value: bytes) -> None:
-    main, params = headers.parse_params(value.decode("latin-1"))
-    # What follows a space is a comment, or a parameter whose semicolon was forgotten.
-    content_type = main.split(None, 1)[0].partition("(")[0] if main else ""
-    node.params = params
-    if _TYPE.fullmatch(content_type) and len(content_type) <= 127:
-        node.content_type = content_type
-    else:
-        # RFC 2045 5.2: a type that cannot be understood is plain text; an empty field is no field.
-        node.content_type = "text/plain" if content_type else node.default_type
-    if not node.filename and "name" in params:
-        node.filename = safe_name(params["name"])
-
-
-def _disposition(node: _Open, value: bytes) -> None:
-    disposition, params = headers.parse_params(value.decode("latin-1"))
-    node.disposition = disposition[:32] if disposition.isascii() else ""
-    if params.get("filename"):
-        node.filename = safe_name(params["filename"]) or node.filename
-
-
-def _cte(node: _Open, value: bytes) -> None:
-    value = value.lower()
-    if value.startswith(b"quoted"):
-        node.cte = "quoted-printable"
-        return
-    match = _CTE.match(value)
-    cte = match[0].decode("ascii") if match else "7bit"
-    node.cte = _CTES.get(cte, cte)[:32]
-
-
-def _content_id(node: _Open, value: bytes) -> None:
-    node.content_id = headers.decode_header(value, 998).strip("<> ")
-
-
-def _location(node: _Open, value: bytes) -> None:
-    node.content_location = headers.decode_header(value, 998)
-
-
-def _description(node: _Open, value: bytes) -> None:
-    node.title = headers.decode_header(value, 255)
-
-
-_ANALYSERS = {
-    b"type": _content_type,
-    b"disposition": _disposition,
-    b"transfer-encoding": _cte,
-    b"id": _content_id,
-    b"location": _location,
-    b"description": _description,
-}
-
-
-def safe_name(name: str) -> str:
-    """A file name that is one: no path, no control or direction-changing character, <= 200 characters."""
-    name = _NAME_BAD.sub("_", name).strip(" .\"'") if not name.isalnum() else name
-    if len(name) > 200:
-        stem, dot, suffix = name.rpartition(".")
-        name = f"{stem[: 199 - len(suffix)]}.{suffix}" if dot and len(suffix) <= 20 else name[:200]
-    return name
-
-
-def _frozen(node: _Open, path: str, end: int) -> Part:
+def _frozen(node: OpenPart, path: str, end: int) -> Part:
     children = node.children
     if len(children) > 1 and children[-1].header_start >= end:
         children = children[:-1]  # a last boundary with nothing behind it
