@@ -1,7 +1,7 @@
 """How fast the store takes mail and gives it back. ``python bench/store.py [directory]``
 
-Messages of 10 KB, one mailbox each, durable: by parts in the writer, then through ``Database.write`` with 1, 8
-and 32 producers that each wait for their answer before the next message; then reading.
+Messages of 10 KB, one mailbox each, durable: by parts in the writer, then through ``Database.write`` with 1,
+8 and 32 producers that each wait for their answer before the next message; then reading.
 """
 
 from __future__ import annotations
@@ -62,9 +62,8 @@ def timed(label: str, count: int, work: Callable[[], Any]) -> None:
     begun, cpu = time.perf_counter(), time.process_time()
     work()
     wall, used = time.perf_counter() - begun, time.process_time() - cpu
-    print(
-        f"{label:48} {wall / count * 1e6:9.1f} us wall {used / count * 1e6:9.1f} us cpu {count / wall:10.0f}/s"
-    )
+    each = 1e6 / count
+    print(f"{label:48} {wall * each:9.1f} us wall {used * each:9.1f} us cpu {count / wall:10.0f}/s")
 
 
 def inline(path: Path, count: int) -> None:

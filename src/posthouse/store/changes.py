@@ -1,7 +1,7 @@
 """What happened since N: index range scans, each bounded, none of which looks at what did not change.
 
 ``number`` is an item's name in its folder and the number of its creation; ``changed`` is the highest of its
-groups' numbers; a tombstone's ``at`` is the number of the departure (docs/decisions/0002). Hidden items are
+groups' numbers; a tombstone's ``at`` is the number of the departure (docs/decisions/0004). Hidden items are
 not seen here.
 """
 

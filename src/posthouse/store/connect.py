@@ -105,15 +105,15 @@ def prepare_file(path: Path | None) -> sqlite3.Connection:
     """
     if path is not None:
         _make_private(path)
-    connection = connect(path if path is not None else ":memory:")
     try:
-        _check_and_upgrade(connection, path)
+        connection = connect(path if path is not None else ":memory:")
+        try:
+            _check_and_upgrade(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
-        connection.close()
         raise ConfigError(f"The database {path} cannot be opened: {error}.") from error
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

@@ -83,13 +83,16 @@ class GroupCommit:
             for job in jobs:
                 job.fail(error)
             return jobs
+        # A job that was taken is in the list before anything can go wrong, or it would be lost.
+        jobs.append(following)
         try:
             self._run_in_savepoint(first)
             while following is not None:
-                jobs.append(following)
                 self._run_in_savepoint(following)
                 full = len(jobs) >= GROUP_JOBS or self._transaction.weight >= GROUP_BYTES
                 following = None if full else more()
+                if following is not None:
+                    jobs.append(following)
             self._connection.execute("COMMIT")
         except (_GroupLost, sqlite3.Error):
             self._roll_back()

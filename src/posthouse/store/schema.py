@@ -3,7 +3,7 @@
 Each migration runs once, in its own transaction, in the order written here; its name is recorded in the file.
 Never change one that was released: add another. Types are the dialect's words (see ``dialect``).
 
-Times are ms since the epoch; numbers are of the mailbox's 48-bit counter (docs/decisions/0002). Booleans are
+Times are ms since the epoch; numbers are of the mailbox's 48-bit counter (docs/decisions/0004). Booleans are
 0 and 1. ``*_by`` columns hold the row id of the device that made the last change of that group, 0 for none.
 """
 
@@ -98,6 +98,7 @@ _FIRST = (
     """CREATE TABLE recent_delivery (
         sha256 BYTES NOT NULL, recipient TEXT NOT NULL, sender TEXT NOT NULL, at BIGINT NOT NULL,
         PRIMARY KEY (sha256, recipient, sender)) CLUSTERED""",
+    "CREATE INDEX recent_delivery_at ON recent_delivery (at)",
     """CREATE TABLE outbox (
         id IDENTITY, account_id BIGINT, body_id BIGINT NOT NULL, size BIGINT NOT NULL, sender TEXT NOT NULL,
         recipient TEXT NOT NULL, created BIGINT NOT NULL, due BIGINT NOT NULL, due_before BIGINT NOT NULL,
@@ -106,6 +107,7 @@ _FIRST = (
         eight_bit BIGINT NOT NULL, envid TEXT NOT NULL, ret TEXT NOT NULL, notify TEXT NOT NULL,
         orcpt TEXT NOT NULL, trace BYTES NOT NULL, delay_told BIGINT NOT NULL DEFAULT 0)""",
     "CREATE INDEX outbox_due ON outbox (due) WHERE state IN ('due', 'leased')",
+    "CREATE INDEX outbox_finished ON outbox (last_attempt) WHERE state IN ('sent', 'failed')",
     "CREATE INDEX outbox_body ON outbox (body_id)",
     """CREATE TABLE device (
         id IDENTITY, account_id BIGINT NOT NULL, device_id TEXT NOT NULL, device_type TEXT NOT NULL,

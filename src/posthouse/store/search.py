@@ -1,9 +1,9 @@
 """Full text: words of items, in batches behind the delivery that brought them.
 
 A delivery leaves a durable mark (``to_index``). Somebody outside takes a batch of marks, gets the text (which
-is mime's business), and hands it to ``index``. Removal needs the text again on SQLite 3.40, so it is kept beside the
-index, compressed. Results go by the item's row: what is deleted is not found, even before its words are taken
-out.
+is mime's business), and hands it to ``index``. Removal needs the text again on SQLite 3.40, so it is kept
+beside the index, compressed. Results go by the item's row: what is deleted is not found, even before its words
+are taken out.
 
 What a user types is words, never query syntax: all must occur, the last one also as the beginning of a longer
 word; a phrase stands in double quotes.
