@@ -70,6 +70,7 @@ class FakeIntake:
     accepted: list[tuple[Envelope, bytes]] = field(factory=list)
     spools: list[Spool] = field(factory=list)
     calls: list[str] = field(factory=list)
+    make_spool: Callable[[], Spool] | None = None
 
     def _answer(self, what: str, value: Callable[[], Any]) -> Deferred[Any]:
         self.calls.append(what)
@@ -100,6 +101,8 @@ class FakeIntake:
         return Recipient(address, (1,))
 
     def spool(self) -> Spool:
+        if self.make_spool is not None:
+            return self.make_spool()
         spool = Spool(self.directory, InlinePool(), self.memory_limit, reserve=0)
         self.spools.append(spool)
         return spool

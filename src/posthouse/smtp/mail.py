@@ -304,7 +304,8 @@ class MailSession(HelloSession):
         assert transaction is not None and transaction.chunk is not None
         chunk = transaction.chunk
         clean, rest = chunk.feed(block)
-        self.give_back(rest)
+        if block:  # an empty chunk takes nothing from the loop
+            self.give_back(rest)
         if chunk.flaw:
             self._refuse_rest(reply(554, "5.6.0", f"The message contains a {chunk.flaw}"))
         if chunk.left:
