@@ -74,6 +74,7 @@ class DecodeTests(SynchronousTestCase):
 
     def test_a_cut_character_at_the_end_does_not_spoil_the_rest(self) -> None:
         self.assertEqual(decode("Größen äöü ß".encode()[:-1], "utf-8"), "Größen äöü �")
+        self.assertEqual(decode("a ü bß".encode()[:-1], "utf-8"), "a ü b�")
         self.assertTrue(decode(("日本語" * 10).encode("cp932")[:-1], "shift_jis").startswith("日本語日本語"))
 
     def test_no_nul_no_surrogate_no_byte_order_mark(self) -> None:

@@ -169,6 +169,8 @@ def _mostly(data: bytes, codec: str) -> str | None:
         text = data.decode(codec, "replace")
     except (UnicodeError, LookupError, ValueError):
         return None
+    if text.endswith("\ufffd") and text.count("\ufffd") == 1 and not text[:-1].isascii():
+        return text  # only the end is broken: the text was cut there
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", "ignore")) - bad
     return text if good > 4 * bad else None

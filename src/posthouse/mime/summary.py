@@ -23,6 +23,7 @@ MAX_LIST = 32_768
 MAX_REFERENCES = 100
 MAX_PREVIEW = 512
 _HEAD = 65_536
+_SPANS = (4096, 32_768)
 _STATUS = 16_384
 
 _WANTED = {
@@ -250,23 +251,24 @@ def _counts(info: AttachmentInfo) -> bool:
 
 
 def _preview(plain: Part | None, rich: Part | None, read: Read) -> str:
-    part = plain if plain is not None and plain.size > 2 else rich
-    if part is None:
-        return ""
-    text = _first_text(part, read)
-    if part is plain and rich is not None and not text.strip():
-        part = rich
-        text = _first_text(part, read)
-    if part is rich:
-        text = html.text_from_html(text, 2 * MAX_PREVIEW, links=False)
-    return preview_of(text)
+    shown = _preview_from(plain, read) if plain is not None and plain.size > 2 else ""
+    return shown or (_preview_from(rich, read) if rich is not None else "")
 
 
-def _first_text(part: Part, read: Read) -> str:
-    # Enough for the preview in nearly all cases; style sheets in front of HTML need more.
-    span = 8192 if part.content_type == "text/plain" else _HEAD
-    raw = read(part.body_start, min(part.body_end, part.body_start + span))
-    return bodies.text_of(part, raw)
+def _preview_from(part: Part, read: Read) -> str:
+    """The preview of one part; style sheets, long quotes and the like make it read on, up to 32 KB."""
+    raw = b""
+    shown = ""
+    for span in _SPANS:
+        end = part.body_start + span
+        raw += read(part.body_start + len(raw), min(part.body_end, end))
+        text = bodies.text_of(part, raw)
+        if part.content_type == "text/html":
+            text = html.text_from_html(text, 2 * MAX_PREVIEW, links=False)
+        shown = preview_of(text)
+        if end >= part.body_end or len(shown) >= MAX_PREVIEW // 2:
+            break
+    return shown
 
 
 def preview_of(text: str) -> str:
