@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hypothesis import given, settings
@@ -332,6 +333,6 @@ class ChunkingTests(SynchronousTestCase):
         wire += b"BDAT %d LAST\r\n%s" % (len(message) - start, message[start:])
         peer = ready()
         borders = [0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)]
-        said = b"".join(peer.send(wire[a:b]) for a, b in zip(borders, borders[1:], strict=False))
+        said = b"".join(peer.send(wire[a:b]) for a, b in itertools.pairwise(borders))
         self.assertEqual(said.count(b"\r\n"), len(sizes) + 1)
         self.assertEqual(peer.intake.accepted[0][1], message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -62,7 +63,7 @@ class OrderTests(SynchronousTestCase):
         peer = Peer()
         said = peer.send(DIALOGUE)
         self.assertEqual(codes(said), CODES)
-        self.assertEqual([body for _, body in peer.intake.accepted][0], b"Subject: one\r\n\r\n.stuffed\r\n")
+        self.assertEqual(next(body for _, body in peer.intake.accepted), b"Subject: one\r\n\r\n.stuffed\r\n")
         self.assertEqual([body for _, body in peer.intake.accepted][1], b"a: b\r\n\r\n.\r\nx\r\n")
         self.assertTrue(peer.wire.disconnecting)
 
@@ -89,7 +90,7 @@ class OrderTests(SynchronousTestCase):
         peer = Peer(clock=clock, intake=slow_intake(clock, delays))
         borders = [0, *sorted(cuts), len(DIALOGUE)]
         said = b""
-        for index, (start, stop) in enumerate(zip(borders, borders[1:], strict=False)):
+        for index, (start, stop) in enumerate(itertools.pairwise(borders)):
             said += peer.send(DIALOGUE[start:stop])
             clock.advance(gaps[index] if index < len(gaps) else 0)
             said += peer.read()

@@ -22,10 +22,10 @@ from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
-    connectProtocol,
     wrapClientTLS,
 )
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -70,6 +70,18 @@ class _Opportunistic:
         if any(letter.isalpha() for letter in self._host) and ":" not in self._host:
             connection.set_tlsext_host_name(self._host.rstrip(".").encode("idna"))
         return connection
+
+
+class _Once(Factory):
+    """Gives its one protocol; unlike ``connectProtocol``, without two log lines per connection."""
+
+    noisy = False
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk = talk
+
+    def buildProtocol(self, addr: Any) -> Conversation:
+        return self._talk
 
 
 def tls_context(host: str, verify: bool) -> Any:
@@ -186,7 +198,7 @@ class Relay:
         endpoint = self._connect(address, hop.port)
         if hop.implicit_tls:
             endpoint = wrapClientTLS(self._context(hop.host, tls == "verified"), endpoint)
-        connecting: Deferred[Any] = connectProtocol(endpoint, talk)
+        connecting: Deferred[Any] = endpoint.connect(_Once(talk))
         timer = self._clock.callLater(self._timeouts.connect, connecting.cancel)
         try:
             await connecting

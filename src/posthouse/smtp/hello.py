@@ -278,16 +278,9 @@ class HelloSession(Session):
         self.answer(AUTH_OK)
 
     def _auth_refused(self, failure: Failure) -> None:
-        answer = self.reply_to_failure(failure, AUTH_ERRORS)
+        answer = self.reply_to_failure(failure, AUTH_ERRORS, "smtp.login_failed")
         if failure.check(AuthFailed, TooManyAttempts):
             self._auth_failures += 1
-            self.log.info(
-                "{cid} login refused: {code}",
-                event="smtp.login_failed",
-                cid=self.cid,
-                peer=self.peer,
-                code=answer.code,
-            )
             if self._auth_failures >= self.settings.auth_failures:
                 answer = AUTH_TOO_OFTEN
             # The same time for a wrong password as for an unknown user, and little to gain by trying.

@@ -417,16 +417,17 @@ class Session(smtp.ESMTP):
         """Answer an error of the house from the table, any other as a local error."""
         self.answer(self.reply_to_failure(failure))
 
-    def reply_to_failure(self, failure: Failure, table: Any = None) -> Reply:
+    def reply_to_failure(self, failure: Failure, table: Any = None, event: str = "smtp.refused") -> Reply:
+        """The reply from the error table; the private cause goes into the log."""
         known = reply_to_error(cast(BaseException, failure.value), table)
         if known is None:
             self.log.failure("{cid} failed", failure, event="smtp.broken", cid=self.cid, peer=self.peer)
             return INTERNAL
         cause = getattr(failure.value, "cause", "")
-        if cause:
+        if cause or event != "smtp.refused":
             self.log.warn(
                 "{cid} {code}: {cause}",
-                event="smtp.refused",
+                event=event,
                 cid=self.cid,
                 peer=self.peer,
                 code=known.code,
