@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.eas import window
-from posthouse.eas.generation import Base, Generation, base_for, next_generation
+from posthouse.eas.generation import Generation, base_for, next_generation
 from posthouse.eas.window import BOTTOM, Batch, State
 from posthouse.model import Arrival, ChangeGroup, Gone, Mark
 
@@ -76,9 +76,9 @@ class Folder:
 
     def changed(self, since: int, limit: int) -> Sequence[Mark]:
         marks = [m.mark() for m in self.items.values()]
-        return sorted((m for m in marks if m.changed > since and m.changed > m.number), key=lambda m: m.changed)[
-            :limit
-        ]
+        return sorted(
+            (m for m in marks if m.changed > since and m.changed > m.number), key=lambda m: m.changed
+        )[:limit]
 
     def gone(self, since: int, limit: int) -> Sequence[Gone]:
         return [stone for stone in self.stones if stone.at > since][:limit]
@@ -218,7 +218,11 @@ class Phone(RuleBasedStateMachine):
             self.pending = [c for c in self.pending if c[0] != number] + [(number, -1, 0)]
 
     # the line -------------------------------------------------------------------------------------
-    @rule(size=st.integers(1, 6), fate=st.sampled_from("okay okay okay lost torn".split()), changes=st.booleans())
+    @rule(
+        size=st.integers(1, 6),
+        fate=st.sampled_from(["okay", "okay", "okay", "lost", "torn"]),
+        changes=st.booleans(),
+    )
     def sync(self, size: int, fate: str, changes: bool) -> None:
         if self.key == "0":
             self.held, self.pending = {}, []
@@ -226,7 +230,10 @@ class Phone(RuleBasedStateMachine):
         assert answer is not None, "a key that the server gave out was refused"
         key, batch, values, refused = answer
         assert batch.size <= size
-        assert len({*batch.adds, *(n for n, _ in batch.changes), *batch.deletes, *batch.soft_deletes}) == batch.size
+        assert (
+            len({*batch.adds, *(n for n, _ in batch.changes), *batch.deletes, *batch.soft_deletes})
+            == batch.size
+        )
         if fate == "lost" or (fate == "torn" and not self.torn):
             self.doubt |= {*batch.adds, *batch.soft_deletes}
             return
@@ -262,7 +269,7 @@ class Phone(RuleBasedStateMachine):
             before = self.key
             answer = self.server.sync(self.key, 4, self.target, self.pending, True)
             assert answer is not None
-            key, batch, values, refused = answer
+            key, batch, values, _refused = answer
             for number in batch.adds:
                 self.held[number] = list(values[number])
             for number, groups in batch.changes:

@@ -337,7 +337,7 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
 def _worth_keeping(base: Base, generation: Generation) -> bool:
     """Whether a silent step forward is written down all the same."""
     return (
-        generation.options != base.proved.options
+        (generation.options or {}) != (base.proved.options or {})
         or generation.state.high - base.start.high >= _QUIET_NUMBERS
         or generation.at - base.proved.at >= _QUIET_TIME
     )

@@ -221,17 +221,25 @@ class _Draft:
 
 
 def decide(
-    state: State, feed: Feed, target: Arrival, window: int, again: frozenset[int] = frozenset()
+    state: State,
+    feed: Feed,
+    target: Arrival,
+    window: int,
+    again: frozenset[int] = frozenset(),
+    *,
+    fill: bool = True,
 ) -> tuple[Batch, State]:
     """What to tell the device now, and what it will know when it has proved the answer.
 
     :param target: the filter's cut-off; items below it do not belong to the collection.
     :param window: at most so many commands.
     :param again: items once set aside that are offered again.
+    :param fill: False leaves the first fill where it stands.
     """
     draft = _Draft(state, window)
     for step in (_settle_doubts, _tell_changes, _raise_floor, _tell_additions, _fill):
-        step(draft, feed, target)
+        if step is not _fill or fill:
+            step(draft, feed, target)
         if draft.more:
             break
     else:
@@ -448,7 +456,7 @@ def estimate(state: State, feed: Feed, target: Arrival, cap: int) -> int:
     counted = 0
     while counted < cap:
         # Everything before the fill is counted by the decision itself, the fill by the index.
-        batch, state = decide(state, feed, max(target, state.floor), PAGE)
+        batch, state = decide(state, feed, target, PAGE, fill=False)
         counted += batch.size
         if not batch.more:
             break
