@@ -152,6 +152,21 @@ class ParameterTests(SynchronousTestCase):
 
 
 class Base64Tests(SynchronousTestCase):
+    def test_padding_at_odd_places(self) -> None:
+        for data, decoded in (
+            (b"=A", b""),
+            (b"A=A=", b""),
+            (b"QUI=Q", b"AB"),
+            (b"QUI=QQ", b"ABA"),
+            (b"YQ==--", b"a"),
+        ):
+            self.assertEqual(decode_base64(data), decoded)
+
+    @given(st.text("AQ=- \n", max_size=12))
+    @settings(max_examples=100, deadline=None)
+    def test_any_padding_is_survived(self, text: str) -> None:
+        self.assertIsInstance(decode_base64(text.encode()), bytes)
+
     @given(st.binary(max_size=100), st.binary(max_size=100))
     @settings(max_examples=50, deadline=None)
     def test_two_padded_runs_are_both_read(self, one: bytes, two: bytes) -> None:

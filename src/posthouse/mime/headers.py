@@ -25,7 +25,7 @@ _SPACE = re.compile(r"[ \t\r\n\x0b\x0c]+")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]+")
 _WORD = re.compile(r"=\?([^?\s*]{1,80})(?:\*[^?\s]{0,40})?\?([BbQq])\?")
 _QHEX = re.compile(rb"=([0-9A-Fa-f]{2})")
-_NOT_B64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_NOT_B64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _PARAM = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^;]*))', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SEGMENT = re.compile(r"([^*]+)(?:\*([0-9]{1,9}))?(\*)?")
@@ -71,7 +71,7 @@ def first(fields: list[tuple[str, bytes]], name: str) -> bytes | None:
 def decode_base64(data: bytes) -> bytes:
     """Base64 with junk, missing padding or several padded runs; what is readable comes out."""
     pad = data.find(b"=")
-    if pad >= 0 and len(data) - pad > 4 and data[pad:].strip(b"= \t\r\n"):
+    if pad >= 0 and data[pad:].strip(b"= \t\r\n"):
         if data.count(b"=") > MAX_RUNS:
             return _one_run(data.replace(b"=", b""))
         # Several encoded runs, one after the other: each ends with its own padding.
@@ -83,7 +83,7 @@ def _one_run(data: bytes) -> bytes:
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:
-        data = _NOT_B64.sub(b"", data).rstrip(b"=")
+        data = _NOT_B64.sub(b"", data)
         # One character beyond a full group holds only six bits: no byte.
         data = data[: len(data) - 1] if len(data) % 4 == 1 else data
         return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
