@@ -75,7 +75,9 @@ def deliver(
     numbers = []
     duplicates = 0
     for copy in copies:
-        if recognise and not _is_first(tx, sender, copy.recipient, body.sha256, now):
+        # With the mailbox: an alias is one recipient that means several of them.
+        recipient = f"{copy.mailbox_id} {copy.recipient}"
+        if recognise and not _is_first(tx, sender, recipient, body.sha256, now):
             duplicates += 1
             numbers.append(0)
             continue
