@@ -21,6 +21,7 @@ _XS = "{http://www.w3.org/2001/XMLSchema}"
 _MANY = 1 << 30
 
 #: iOS crashed on the one, Outlook on the other.
+_NEVER_BLANK = ("Email2:ConversationId", "AirSyncBase:Data", "AirSync:ServerId", "FolderHierarchy:ServerId")
 _NEVER_EMPTY = ("AirSync:Responses", "AirSync:Collections", "AirSync:Commands")
 
 
@@ -116,7 +117,7 @@ def _check_text_rules(root: Element, version: tuple[int, int] | None) -> None:
                 raise SchemaError(f"Collection without its names: {found}")
         if name == "SyncKey" and not 1 <= len(element.value) <= 64:
             raise SchemaError(f"SyncKey of {len(element.value)} characters")
-        if name in ("ConversationId", "Data", "ServerId", "CollectionId") and not element.content:
+        if element.tag in _NEVER_BLANK and not element.content:
             raise SchemaError(f"empty {element.tag}")
 
 

@@ -118,6 +118,7 @@ ERRORS: dict[type[PosthouseError], Status] = {
     errors.NoSuchFolder: Status.ITEM_NOT_FOUND,
     errors.NoSuchAccount: Status.MESSAGE_RECIPIENT_UNRESOLVED,
     errors.NoSuchDomain: Status.MESSAGE_RECIPIENT_UNRESOLVED,
+    errors.AcceptsNoMail: Status.MESSAGE_RECIPIENT_UNRESOLVED,
     errors.Exists: Status.INVALID_COMBINATION_OF_IDS,
     errors.Conflict: Status.SERVER_ERROR_RETRY_LATER,
     errors.BadSyncKey: Status.SYNC_STATE_NOT_FOUND,
