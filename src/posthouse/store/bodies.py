@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from posthouse.errors import Malformed, NoSuchItem
+from posthouse.errors import Malformed, NoSuchItem, TryLater
 from posthouse.model import BodyRef
 from posthouse.store.transaction import Transaction
 
@@ -84,9 +84,12 @@ def _unpack(stored: bytes, size: int) -> bytes:
     # Stored as it is exactly when it is as long as it should be: compressed chunks are shorter.
     if len(stored) == size:
         return stored
-    data = zstd.ZstdDecompressor().decompress(stored, size)
+    try:
+        data = zstd.ZstdDecompressor().decompress(stored, size)
+    except zstd.ZstdError as error:
+        raise TryLater(cause="a stored chunk is damaged") from error
     if len(data) != size:
-        raise ValueError("a stored chunk is damaged")
+        raise TryLater(cause="a stored chunk is damaged")
     return data
 
 
@@ -187,7 +190,7 @@ def body_ref(tx: Transaction, body_id: int) -> BodyRef | None:
 def read_body(tx: Transaction, body_id: int, start: int = 0, stop: int | None = None) -> bytes:
     """The bytes from ``start`` up to ``stop`` (the end when None); short where the body ends.
 
-    :raises NoSuchItem: no such body.
+    :raises NoSuchItem: no such body. :raises TryLater: what is stored is damaged (restore a backup).
     """
     size = tx.value("SELECT size FROM body WHERE id = ? AND sha256 IS NOT NULL", (body_id,))
     if size is None:
@@ -207,7 +210,7 @@ def read_body(tx: Transaction, body_id: int, start: int = 0, stop: int | None = 
     )
     data = b"".join(pieces)
     if len(data) != min((last + 1) * CHUNK, size) - first * CHUNK:
-        raise NoSuchItem(cause=f"body {body_id} lacks chunks")
+        raise TryLater(cause=f"body {body_id} lacks chunks")
     return data[start - first * CHUNK : stop - first * CHUNK]
 
 
