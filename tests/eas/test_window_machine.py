@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.eas import window
-from posthouse.eas.generation import Generation, base_for, next_generation
+from posthouse.eas.generation import AddResult, Generation, base_for, next_generation
 from posthouse.eas.window import BOTTOM, Batch, State
 from posthouse.model import Arrival, ChangeGroup, Gone, Mark
 
@@ -108,6 +108,7 @@ class Server:
         self.old: Generation | None = None
         self.new_key = ""
         self.new = Generation()
+        self.made: dict[int, int] = {}
 
     def fresh(self) -> str:
         self.serial += 1
@@ -116,7 +117,7 @@ class Server:
     def sync(
         self, key: str, size: int, target: Arrival, commands: list[tuple[int, int, int]], changes: bool
     ) -> tuple[str, Batch, dict[int, list[int]], list[int]] | None:
-        """Commands are (number, group, value), group -1 for a deletion."""
+        """Commands are (number, group, value), group -1 for a deletion, -2 for an Add with that ClientId."""
         if key == "0":
             self.old_key, self.old = "", None
             self.new_key = self.fresh()
@@ -127,7 +128,17 @@ class Server:
             return None
         state = base.start
         refused = []
+        self.made = {}
+        results: dict[str, AddResult] = {}
         for number, group, value in commands:
+            if group == -2:
+                result = base.repeats.get(str(number)) or AddResult(self.folder.put(value).number, 1, "")
+                results[str(number)] = result
+                state = window.added_here(
+                    state, result.number, self.folder.marks([result.number]).get(result.number)
+                )
+                self.made[number] = result.number
+                continue
             mail = self.folder.items.get(number)
             if mail is None:
                 if group < 0:
@@ -151,7 +162,7 @@ class Server:
         else:
             batch = Batch()
         generation = next_generation(
-            base, state, batch, options=None, supported=None, filter_type=0, results={}
+            base, state, batch, options=None, supported=None, filter_type=0, results=results
         )
         self.old_key, self.old = base.key, self._reload(base.proved)
         self.new_key, self.new = self.fresh(), generation
@@ -217,6 +228,12 @@ class Phone(RuleBasedStateMachine):
             del self.held[number]
             self.pending = [c for c in self.pending if c[0] != number] + [(number, -1, 0)]
 
+    @rule()
+    def the_user_writes_a_draft(self) -> None:
+        self.clock += 1
+        if self.key != "0":
+            self.pending.append((self.clock, -2, self.clock))
+
     # the line -------------------------------------------------------------------------------------
     @rule(
         size=st.integers(1, 6),
@@ -234,10 +251,13 @@ class Phone(RuleBasedStateMachine):
             len({*batch.adds, *(n for n, _ in batch.changes), *batch.deletes, *batch.soft_deletes})
             == batch.size
         )
-        if fate == "lost" or (fate == "torn" and not self.torn):
-            self.doubt |= {*batch.adds, *batch.soft_deletes}
+        # A device that kept a half answer and wrote a draft under the same key is not played here.
+        if fate == "lost" or (fate == "torn" and (not self.torn or self.server.made)):
+            self.doubt |= {*batch.adds, *batch.deletes, *batch.soft_deletes}
             return
         mine = {(n, g): value for n, g, value in self.pending}
+        if fate == "okay":
+            self._keep_drafts()
         for number in batch.adds:
             assert number not in self.held or number in self.doubt, f"{number} was shown twice"
             self.held[number] = list(values[number])
@@ -251,10 +271,20 @@ class Phone(RuleBasedStateMachine):
             assert number in self.held or number in self.doubt, f"{number} was never here"
             self.held.pop(number, None)
         if fate == "torn":
-            self.doubt |= {*batch.adds, *batch.soft_deletes}  # stored, but the new key was not
+            self.doubt |= {
+                *batch.adds,
+                *batch.deletes,
+                *batch.soft_deletes,
+            }  # stored, but the new key was not
             return
         self.key, self.pending = key, []
         self.doubt &= self.server.new.state.maybe | self.server.new.state.lacking
+
+    def _keep_drafts(self) -> None:
+        for number in self.server.made.values():
+            assert number not in self.held or number in self.doubt
+            # As it was written here; what others made of it since is news.
+            self.held[number] = [0, 0, 0, 0]
 
     @invariant()
     def ping_and_sync_agree(self) -> None:
@@ -270,6 +300,7 @@ class Phone(RuleBasedStateMachine):
             answer = self.server.sync(self.key, 4, self.target, self.pending, True)
             assert answer is not None
             key, batch, values, _refused = answer
+            self._keep_drafts()
             for number in batch.adds:
                 self.held[number] = list(values[number])
             for number, groups in batch.changes:

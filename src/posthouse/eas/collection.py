@@ -428,9 +428,9 @@ def _add(
         except StatusError as error:
             result = AddResult(0, error.status, seen)
     results[order.client_id] = result
-    mark = changes.marks(tx, folder.id, [result.number]).get(result.number) if result.number else None
-    if mark is not None:
-        state = window.added_here(state, mark)
+    if result.number:
+        mark = changes.marks(tx, folder.id, [result.number]).get(result.number)
+        state = window.added_here(state, result.number, mark)
     return state, Response(order, result.status, result.number)
 
 

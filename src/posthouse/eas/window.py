@@ -501,11 +501,14 @@ def _told(state: State, item: int, group: ChangeGroup, number: int) -> State:
     return evolve(state, told={**state.told, item: (known[0], known[1], known[2], known[3])})
 
 
-def added_here(state: State, mark: Mark) -> State:
-    """The device made this item itself."""
-    if mark.number <= state.newest and mark.arrival >= state.floor:
+def added_here(state: State, number: int, mark: Mark | None) -> State:
+    """The device made this item itself.
+
+    :param mark: None when somebody removed it before the device heard of its Add: then the tombstone is news.
+    """
+    if mark is not None and number <= state.newest and mark.arrival >= state.floor:
         return state
-    return evolve(state, extra=state.extra | {mark.number})
+    return evolve(state, extra=state.extra | {number})
 
 
 def removed_here(state: State, number: int) -> State:
