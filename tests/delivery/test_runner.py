@@ -347,12 +347,16 @@ class CrashTests(RunnerCase):
         self.assertEqual(self.states(), {"far@there.example": "failed"})
         self.assertIn(b"lost on this server", self.body(self.reports()[0]))
 
-    def test_a_row_whose_chunks_vanished_fails_with_a_report(self) -> None:
+    def test_a_damaged_body_keeps_to_the_schedule_and_fails_with_a_report(self) -> None:
         self.relay.answer = lambda recipient: (451, "4.0.0", "later")
         self.send()
-        self.db.write_now(lambda tx: tx.execute("DELETE FROM chunk"))
-        self.run_for(6 * 60)
+        self.db.write_now(lambda tx: tx.execute("DELETE FROM chunk WHERE id < 1 << 17"))
+        self.run_for(DAY, 60)
+        self.assertTrue(8 < len(self.relay.jobs) < 12, len(self.relay.jobs))
+        self.assertIn("lacks chunks", self.queue()[0].last_reply)
+        self.run_for(5 * DAY, 600)
         self.assertEqual(self.states(), {"far@there.example": "failed"})
+        self.assertEqual(self.reports()[-1].message_class, "REPORT.IPM.Note.NDR")
 
     def test_a_relay_that_breaks_is_a_retry(self) -> None:
         self.patch(self.relay, "send", lambda job: fail(ZeroDivisionError()))

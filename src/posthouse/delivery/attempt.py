@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from posthouse.delivery.bounce import Original, Report, Reporter
 from posthouse.delivery.routes import Routes, Verdict
 from posthouse.delivery.schedule import next_attempt, wants_delay_notice, wants_failure_report
-from posthouse.errors import NoSuchItem, PosthouseError
+from posthouse.errors import NoSuchItem, PosthouseError, TryLater
 from posthouse.interfaces import IDatabase, IRelay
 from posthouse.mime.compose import header_end
 from posthouse.mime.report import RecipientStatus
@@ -97,6 +97,10 @@ class Sender:
                 head = bodies.read_body(tx, rows[0].body_id, 0, _HEAD)
             except NoSuchItem:
                 return Leased(tuple(rows), None)
+            except TryLater:
+                # Damaged, perhaps until a backup is restored. The attempt takes its turn and its place in the
+                # schedule all the same; were it to end here, it would begin again and again.
+                return Leased(tuple(rows), body)
             return Leased(tuple(rows), body, head[: header_end(head)])
 
         leased: Leased = await self.database.write(take)
@@ -119,8 +123,11 @@ class Sender:
         except NoSuchItem:
             return _same_for_all(leased.rows, _LOST)
         except Exception as error:
-            cause = error.cause or error.public if isinstance(error, PosthouseError) else repr(error)
-            _log.failure("the relay failed", event="outbox.broken", domain=attempt.domain)
+            if isinstance(error, PosthouseError):
+                cause = error.cause or error.public
+            else:
+                cause = type(error).__name__
+                _log.failure("the relay failed", event="outbox.broken", domain=attempt.domain)
             return _same_for_all(leased.rows, Verdict("retry", 451, "4.3.0", f"Local error: {cause}"))
         by_recipient = {result.recipient: result for result in results}
         missing = Verdict("retry", 451, "4.3.0", "The attempt ended without a result")
