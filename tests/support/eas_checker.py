@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from unittest import SkipTest
+
+from attrs import frozen
 
 from posthouse.wbxml.tree import Element
 from tests.support.shared import shared_path
@@ -146,106 +148,141 @@ def _global(name: str, file: _File, path: str) -> tuple[ET.Element, _File]:
 def _children(element: Element, declared: ET.Element, file: _File, path: str) -> None:
     if element.content and declared.get("mixed") != "true":
         raise SchemaError(f"{path} has text {element.value[:40]!r}")
-    model = next((child for child in declared if child.tag != f"{_XS}annotation"), None)
-    tags = [child.tag for child in element.children]
-    if model is None:
-        if tags:
-            raise SchemaError(f"{path} has children {tags}")
-        return
-    matches: dict[int, tuple[ET.Element, _File]] = {}
-    ends = _match(model, file, tags, 0, matches)
-    if len(tags) not in ends:
-        reached = max(ends, default=0)
+    tags = tuple(child.tag for child in element.children)
+    found, reached = _matched(_Declared(declared, file), tags)
+    if found is None:
         wrong = tags[reached] if reached < len(tags) else "the end"
         raise SchemaError(f"{path}: {wrong} is not expected after {tags[:reached]}")
-    for position, child in enumerate(element.children):
-        _element(child, *matches[position], f"{path}/{child.tag.partition(':')[2]}")
+    for child, (declaration, of) in zip(element.children, found, strict=True):
+        _element(child, declaration, of, f"{path}/{child.tag.partition(':')[2]}")
 
 
-def _occurs(particle: ET.Element) -> tuple[int, int]:
-    most = particle.get("maxOccurs", "1")
-    return int(particle.get("minOccurs", "1")), _MANY if most == "unbounded" else int(most)
+@frozen(eq=False)
+class _Declared:
+    """A complex type and where it stands; equal when it is the same."""
+
+    type: ET.Element
+    file: _File
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Declared) and other.type is self.type
+
+    def __hash__(self) -> int:
+        return id(self.type)
 
 
-def _match(
-    particle: ET.Element,
-    file: _File,
-    tags: list[str],
-    start: int,
-    matches: dict[int, tuple[ET.Element, _File]],
-) -> set[int]:
-    """Where a particle may end when it begins at ``start``."""
-    least, most = _occurs(particle)
-    ends = {start} if least == 0 else set()
-    reached = {start}
-    count = 0
-    while reached and count < min(most, len(tags) + 1 + least):
-        count += 1
-        following: set[int] = set()
-        for position in reached:
-            following |= _once(particle, file, tags, position, matches)
-        if count >= least:
-            if following <= ends:
-                break
-            ends |= following
-        reached = following
-    return ends
+Matches = list[tuple[ET.Element, _File]]
 
 
-def _once(
-    particle: ET.Element,
-    file: _File,
-    tags: list[str],
-    start: int,
-    matches: dict[int, tuple[ET.Element, _File]],
-) -> set[int]:
-    kind = particle.tag.removeprefix(_XS)
-    if kind == "element":
-        if particle.get("ref"):
-            namespace, name = file.resolve(particle.get("ref", ""))
+@lru_cache(maxsize=4096)
+def _matched(declared: _Declared, tags: tuple[str, ...]) -> tuple[Matches | None, int]:
+    """The declaration of each child, None when they do not fit; and how far they do."""
+    model = next((child for child in declared.type if child.tag != f"{_XS}annotation"), None)
+    if model is None:
+        return (None if tags else []), 0
+    matches: dict[int, tuple[ET.Element, _File]] = {}
+    ends = _compiled(_Declared(model, declared.file)).match(tags, 0, matches)
+    if len(tags) not in ends:
+        return None, max(ends, default=0)
+    return [matches[position] for position in range(len(tags))], len(tags)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(declared: _Declared) -> _Particle:
+    return _Particle(declared.type, declared.file)
+
+
+class _Particle:
+    """A part of a content model, with the tags that it may begin with."""
+
+    def __init__(self, node: ET.Element, file: _File) -> None:
+        self.node = node
+        self.file = file
+        self.least = int(node.get("minOccurs", "1"))
+        most = node.get("maxOccurs", "1")
+        self.most = _MANY if most == "unbounded" else int(most)
+        self.kind = node.tag.removeprefix(_XS)
+        self.tag = ""
+        self.parts: list[_Particle] = []
+        if self.kind == "element":
+            namespace, name = file.resolve(node.get("ref") or "") if node.get("ref") else ("", "")
+            self.tag = f"{namespace}:{name}" if name else f"{file.namespace}:{node.get('name')}"
+        elif self.kind == "group":
+            inside, of = _schemas().groups[file.resolve(node.get("ref", ""))]
+            self.parts = [_Particle(next(iter(inside)), of)]
+        elif self.kind in ("sequence", "choice", "all"):
+            self.parts = [_Particle(child, file) for child in node if child.tag != f"{_XS}annotation"]
         else:
-            namespace, name = file.namespace, particle.get("name", "")
-        if start < len(tags) and tags[start] == f"{namespace}:{name}":
-            matches.setdefault(start, (particle, file))
-            return {start + 1}
-        return set()
-    if kind == "group":
-        found = _schemas().groups.get(file.resolve(particle.get("ref", "")))
-        if found is None:
-            return {start}
-        inside, of = found
-        return _match(next(iter(inside)), of, tags, start, matches)
-    parts = [child for child in particle if child.tag != f"{_XS}annotation"]
-    if kind == "sequence":
+            raise SchemaError(f"the schema uses {self.kind}, which is not known here")
+        self.optional = self.least == 0 or self._may_be_nothing()
+        self.by_tag: dict[str, list[_Particle]] = {}
+        for part in self.parts:
+            for tag in part.first:
+                self.by_tag.setdefault(tag, []).append(part)
+        self.first: frozenset[str] = self._first()
+
+    def _may_be_nothing(self) -> bool:
+        if self.kind == "element":
+            return False
+        options = [part.optional for part in self.parts]
+        return any(options) if self.kind == "choice" else all(options)
+
+    def _first(self) -> frozenset[str]:
+        if self.kind == "element":
+            return frozenset((self.tag,))
+        found: set[str] = set()
+        for part in self.parts:
+            found |= part.first
+            if self.kind == "sequence" and not part.optional:
+                break
+        return frozenset(found)
+
+    def match(
+        self, tags: tuple[str, ...], start: int, matches: dict[int, tuple[ET.Element, _File]]
+    ) -> set[int]:
+        """Where this may end when it begins at ``start``."""
+        ends = {start} if self.optional else set()
         reached = {start}
-        for part in parts:
-            reached = {end for position in reached for end in _match(part, file, tags, position, matches)}
-        return reached
-    if kind == "choice":
-        return {end for part in parts for end in _match(part, file, tags, start, matches)}
-    if kind == "all":
-        return _all(parts, file, tags, start, matches)
-    raise SchemaError(f"the schema uses {kind}, which is not known here")
+        count = 0
+        while reached and count < self.most:
+            count += 1
+            following = {
+                end
+                for position in reached
+                if position < len(tags) and tags[position] in self.first
+                for end in self._once(tags, position, matches)
+                if end > position
+            }
+            if count >= self.least:
+                if following <= ends:
+                    break
+                ends |= following
+            reached = following
+        return ends
 
-
-def _all(
-    parts: list[ET.Element],
-    file: _File,
-    tags: list[str],
-    start: int,
-    matches: dict[int, tuple[ET.Element, _File]],
-) -> set[int]:
-    left = list(parts)
-    position = start
-    while position < len(tags):
-        for part in left:
-            if _once(part, file, tags, position, matches):
-                left.remove(part)
-                position += 1
+    def _once(
+        self, tags: tuple[str, ...], start: int, matches: dict[int, tuple[ET.Element, _File]]
+    ) -> set[int]:
+        if self.kind == "element":
+            matches.setdefault(start, (self.node, self.file))
+            return {start + 1}
+        if self.kind in ("choice", "group"):
+            return {end for part in self.by_tag[tags[start]] for end in part.match(tags, start, matches)}
+        if self.kind == "sequence":
+            reached = {start}
+            for part in self.parts:
+                reached = {end for position in reached for end in part.match(tags, position, matches)}
+            return reached
+        left = list(self.parts)
+        position = start
+        while position < len(tags):
+            fitting = next((part for part in left if tags[position] == part.tag), None)
+            if fitting is None:
                 break
-        else:
-            break
-    return {position} if all(_occurs(part)[0] == 0 for part in left) else set()
+            left.remove(fitting)
+            matches.setdefault(position, (fitting.node, fitting.file))
+            position += 1
+        return {position} if all(part.least == 0 for part in left) else set()
 
 
 _PATTERNS = {
