@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.errors import NoSuchAccount, NoSuchFolder
+from posthouse.errors import NoSuchAccount, NoSuchFolder, TryLater
 from posthouse.model import FolderType, ItemDraft
 from posthouse.store import bodies, delivery, items, outbox
 from posthouse.store.delivery import Copy, Delivered
@@ -111,6 +111,14 @@ class DeliveryTests(SynchronousTestCase):
             lambda tx: delivery.deliver(tx, ref, draft, [self.copy(self.ann)], "", [], NOW)
         )
         self.assertEqual(done.body, ref)
+
+    def test_a_body_that_was_swept_meanwhile_is_not_accepted(self) -> None:
+        ref = put(self.db, BODY)
+        self.db.write_now(lambda tx: bodies.sweep(tx, 9, NOW + 2 * HOUR))
+        draft = ItemDraft(received=NOW, size=ref.size)
+        deliver = lambda tx: delivery.deliver(tx, ref, draft, [self.copy(self.ann)], "", [], NOW)  # noqa: E731
+        self.assertRaises(TryLater, self.db.write_now, deliver)
+        self.assertEqual(self.rows("item"), 0)
 
     def test_recent_deliveries_are_forgotten_after_the_hour(self) -> None:
         self.deliver(self.copy(self.ann))

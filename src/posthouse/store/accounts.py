@@ -11,7 +11,9 @@ import secrets
 from typing import Any
 
 from posthouse.errors import Exists, NoSuchAccount
+from posthouse.mime.addresses import fold_address
 from posthouse.model import Account, FolderType
+from posthouse.store.bulk import remove_items
 from posthouse.store.dialect import clean
 from posthouse.store.domains import add_domain, delete_domain, domains, is_local_domain
 from posthouse.store.folders import insert_folder
@@ -139,27 +141,17 @@ def find_login(tx: Transaction, login: str) -> Account | None:
     An alias is no login.
     """
     domain, backslash, user = clean(login).strip().rpartition("\\")
-    user = user.casefold()
+    user = user.lower()
     if "@" in user:
-        return account_by_address(tx, _fold(user))
+        return account_by_address(tx, fold_address(user))
     if backslash and "." in domain:
-        found = account_by_address(tx, _fold(f"{user}@{domain.casefold()}"))
+        found = account_by_address(tx, fold_address(f"{user}@{domain}"))
         if found is not None:
             return found
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM account WHERE local_part = ? AND deleting = 0 LIMIT 2", (user,)
     )
     return _account(rows[0]) if len(rows) == 1 else None
-
-
-def _fold(address: str) -> str:
-    local, _, domain = address.rpartition("@")
-    if not domain.isascii():
-        try:
-            domain = domain.encode("idna").decode()
-        except UnicodeError:
-            pass
-    return f"{local}@{domain}"
 
 
 def password_hash(tx: Transaction, account_id: int) -> str:
@@ -242,6 +234,8 @@ def delete_account(tx: Transaction, account_id: int) -> bool:
     if tx.rowcount:
         tx.execute("DELETE FROM app_password WHERE account_id = ?", (account_id,))
         return False
+    if remove_items(tx, mailbox_id):
+        return False
     for sql, key in _SLICES:
         tx.execute(sql, (account_id if key == "account" else mailbox_id, _SLICE))
         if tx.rowcount > 0:
@@ -267,19 +261,6 @@ _SLICES = (
     (_owned_by_device("device_aside", "device, folder_id, number"), "account"),
     (_owned_by_device("device_log", "id"), "account"),
     ("DELETE FROM device WHERE id IN (SELECT id FROM device WHERE account_id = ? LIMIT ?)", "account"),
-    # A body and a text to look at for each item, then the items that have both.
-    (
-        "INSERT INTO loose_body (body_id, at) SELECT DISTINCT body_id, 0 FROM (SELECT body_id FROM item "
-        "WHERE mailbox_id = ? AND body_id NOT IN (SELECT body_id FROM loose_body) LIMIT ?) AS chosen",
-        "mailbox",
-    ),
-    (
-        "INSERT INTO to_index (item_id, absent) SELECT id, 1 FROM (SELECT id FROM item WHERE mailbox_id = ? "
-        "AND id NOT IN (SELECT item_id FROM to_index WHERE absent = 1) LIMIT ?) AS chosen WHERE 1 = 1 "
-        "ON CONFLICT (item_id) DO UPDATE SET absent = 1",
-        "mailbox",
-    ),
-    ("DELETE FROM item WHERE id IN (SELECT id FROM item WHERE mailbox_id = ? LIMIT ?)", "mailbox"),
     (f"DELETE FROM gone WHERE id IN (SELECT id FROM gone WHERE {_IN_MAILBOX} LIMIT ?)", "mailbox"),
     (
         "DELETE FROM thread_key WHERE (mailbox_id, key) IN "

@@ -18,7 +18,7 @@ from posthouse.store.items import forget_text, loosen
 from posthouse.store.numbers import next_number
 from posthouse.store.transaction import Transaction
 
-__all__ = ["empty_deleted", "empty_folder", "until_done"]
+__all__ = ["empty_deleted", "empty_folder", "remove_items", "until_done"]
 
 #: items in one slice; each means about five rows
 SLICE = 180
@@ -76,6 +76,16 @@ def _remove(tx: Transaction, rows: list[tuple[int, ...]]) -> None:
     forget_text(tx, ids)
     loosen(tx, [row[4] for row in rows])
     tx.many("DELETE FROM item WHERE id = ?", [(item_id,) for item_id in ids])
+
+
+def remove_items(tx: Transaction, mailbox_id: int, limit: int = SLICE) -> int:
+    """Remove items of a mailbox that goes altogether: no numbers, no tombstones. :returns: how many."""
+    rows = tx.execute(
+        "SELECT id, number, received, read, body_id, size FROM item WHERE mailbox_id = ? LIMIT ?",
+        (mailbox_id, limit),
+    )
+    _remove(tx, rows)
+    return len(rows)
 
 
 def empty_deleted(tx: Transaction, limit: int = SLICE) -> int:

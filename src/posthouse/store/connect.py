@@ -131,7 +131,7 @@ def _check_and_upgrade(connection: sqlite3.Connection, path: Path | None) -> Non
     database = sqlite_utils.Database(connection, execute_plugins=False)
     applied = [migration.name for migration in migrations.applied(database)]
     pending = [migration.name for migration in migrations.pending(database)]
-    known = {migration.name for migration in migrations._migrations}
+    known = _known_names()
     unknown = [name for name in applied if name not in known]
     if unknown:
         raise ConfigError(
@@ -142,6 +142,15 @@ def _check_and_upgrade(connection: sqlite3.Connection, path: Path | None) -> Non
         _backup(connection, path, pending[0])
     if pending:
         migrations.apply(database)
+
+
+def _known_names() -> set[str]:
+    # To an empty database all that this program knows is pending.
+    empty = sqlite_utils.Database(memory=True, execute_plugins=False)
+    try:
+        return {migration.name for migration in migrations.pending(empty)}
+    finally:
+        empty.close()
 
 
 def _backup(connection: sqlite3.Connection, path: Path, name: str) -> None:

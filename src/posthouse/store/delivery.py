@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
-from posthouse.errors import NoSuchFolder
+from posthouse.errors import NoSuchFolder, TryLater
 from posthouse.model import BodyRef, FolderType, ItemDraft
-from posthouse.store.bodies import PreparedBody, insert_body
+from posthouse.store.bodies import PreparedBody, body_ref, insert_body
 from posthouse.store.dialect import clean
 from posthouse.store.items import count_in, insert_item
 from posthouse.store.outbox import OutboxDraft, enqueue
@@ -67,10 +67,14 @@ def deliver(
 
     :param draft: the item, with ``size`` of the body; each copy's ``trace`` goes in front and counts.
     :param sender: the reverse path, for recognising repeats. :param dedupe: False for mail made here.
+    :raises TryLater: the body was swept away meanwhile.
     :raises NoSuchFolder: a copy's folder is gone. :raises NoSuchAccount: a mailbox is.
     """
     recognise = dedupe and bool(draft.message_id)
     ref = body if isinstance(body, BodyRef) else None
+    if ref is not None and body_ref(tx, ref.id) != ref:
+        # It waited longer than the sweeper's hour; what the sender is told must not be "accepted".
+        raise TryLater(cause=f"body {ref.id} was swept before its delivery")
     columns = None
     numbers = []
     duplicates = 0
