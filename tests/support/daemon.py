@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
+import posthouse
+
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 FREE_PORTS = ("--https-port=0", "--smtp-port=0", "--submission-port=0", "--submissions-port=0")
@@ -32,6 +34,10 @@ def program(name: str) -> str:
 def environment() -> dict[str, str]:
     """The tests' environment, without any setting of a server that lives on this machine."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("POSTHOUSE_")}
+    root = Path(__file__).resolve().parents[2]
+    if Path(posthouse.__file__).is_relative_to(root / "src"):
+        # The tests run on the source tree rather than on what was installed, so the server does, too.
+        environ["PYTHONPATH"] = f"{root / 'src'}{os.pathsep}{root}"
     return environ | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 
@@ -89,15 +95,16 @@ class Daemon:
         """The end of what the server printed."""
         return self.output.read_text(errors="replace")[-8000:]
 
-    def stop(self) -> int:
-        """An orderly stop; the exit code."""
+    def stop(self) -> None:
+        """An orderly stop by SIGTERM. twistd passes the signal on to itself in the end, as it should."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(STOP_SECONDS)
+            code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"the server did not stop:\n{self.said()}") from None
+        assert code in (0, -signal.SIGTERM), f"the server ended with {code}:\n{self.said()}"
 
     def kill(self) -> None:
         """kill -9."""
@@ -130,7 +137,7 @@ class Daemon:
             capture_output=True,
             text=True,
             timeout=120,
-            env=environment() | {"POSTHOUSE_CONFIG": str(self.directory / "none.toml")},
+            env=environment(),
         )
 
     def mail(self, sender: str, recipients: list[str], message: str | bytes) -> None:

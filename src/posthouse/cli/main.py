@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--config", metavar="FILE", help=f"the configuration (POSTHOUSE_CONFIG, else {DEFAULT_CONFIG})"
     )
     top.add_argument(
-        "--directory", metavar="DIR", help="the data directory, when it is not the configured one"
+        "--directory", metavar="DIR", help="the data directory; without --config nothing else of a configuration counts"
     )
     top.add_argument("--json", action="store_true", help="print results as JSON")
     words = top.add_subparsers(metavar="COMMAND", required=True)
@@ -134,7 +134,7 @@ def _load(options: argparse.Namespace) -> Config:
     environ = dict(os.environ)
     if options.directory is not None:
         environ["POSTHOUSE_SERVER_DIRECTORY"] = str(Path(options.directory).absolute())
-    if path is None and (options.directory is None or Path(DEFAULT_CONFIG).exists()):
+    if path is None and options.directory is None:
         path = DEFAULT_CONFIG
         if not Path(path).exists():
             raise ConfigError(f"There is no {path}; begin with: posthouse init (or name one with --config).")

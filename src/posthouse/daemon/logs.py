@@ -52,7 +52,7 @@ def text_line(event: dict[str, Any]) -> str:
     level = _level(event)
     mark = "" if level in ("info", "debug") else level.upper() + " "
     sentence = _printable(_sentence(event))
-    who = f"{system} {_printable(str(cid))}" if cid else system
+    who = f"{system} {_printable(str(cid))}" if cid and not sentence.startswith(str(cid)) else system
     line = f"{_time(event).astimezone():%H:%M:%S} {who}: {mark}{sentence}\n"
     failure = event.get("log_failure")
     if failure is not None:
