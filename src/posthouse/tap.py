@@ -31,6 +31,7 @@ from posthouse.autodiscover.resources import routes as autodiscover_routes
 from posthouse.bus import Bus
 from posthouse.config import Config, split_address
 from posthouse.daemon.chores import Chore, Chores
+from posthouse.daemon.front import Front
 from posthouse.daemon.logs import LineObserver
 from posthouse.daemon.options import Options
 from posthouse.daemon.preflight import HeldPort, contexts, now
@@ -245,7 +246,7 @@ class MailServer(Service):
             pool=self.pool,
             settings=settings,
         )
-        router = Router({EAS_PATH: Endpoint(services)})
+        router = Router({"": Front(), EAS_PATH: Endpoint(services)})
         places = Places(self._base())
         for prefix, resource in autodiscover_routes(self.authenticator, places, self.pool, now).items():
             router.add(prefix, resource)

@@ -9,11 +9,14 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.certs.selfsigned import make_selfsigned
@@ -163,12 +166,23 @@ class SystemdTests(StartCase):
         renew("one.example.org")
         server = self.start(self.configure(f'[tls]\ncertificate = "{chain}"\nkey = "{key}"\n'))
         log = self.root / "log"
+        self.assertEqual(self.served(log), "one.example.org")
         renew("two.example.org")
         self.hup(server, log, "read again")
+        self.assertEqual(self.served(log), "two.example.org")
         chain.write_text("broken")
         self.hup(server, log, "not taken")
+        self.assertEqual(self.served(log), "two.example.org")
         self.assertIsNone(server.poll())
         self.end(server)
+
+    def served(self, log: Path) -> str:
+        """The name in the certificate of the HTTPS port."""
+        found = re.search(r"https (\d+)", log.read_text())
+        assert found is not None
+        pem = ssl.get_server_certificate(("127.0.0.1", int(found[1])), timeout=10)
+        names = x509.load_pem_x509_certificate(pem.encode()).subject
+        return str(names.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
     def hup(self, server: subprocess.Popen[bytes], log: Path, words: str) -> None:
         server.send_signal(signal.SIGHUP)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from posthouse.mime.draft import draft_from
 from posthouse.demo.cast import Person
 from posthouse.demo.mailbox import DemoMessage, messages
+from posthouse.mime.draft import draft_from
 from posthouse.mime.scan import scan
 from posthouse.model import Account, Flag, Folder, evolve
 from posthouse.store import accounts, bodies, folders, items
