@@ -35,7 +35,7 @@ _SIMPLE = re.compile(r"utf[-_]?8|ascii|us-ascii|latin[-_]?1|iso8859-\d+|cp125\d|
 _META_CHARSET = re.compile(r"(<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*)([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 
 #: What the string of a MIME body cannot carry: then it goes as opaque bytes, untouched.
-_NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+_NOT_TEXT = bytes(set(range(0x20)) - {0x09, 0x0A, 0x0D})
 
 
 @frozen
@@ -232,7 +232,11 @@ def _render_mime(choice: Choice, raw: bytes, item: Item) -> Rendered | Unrendere
 
 
 def _mime_data(data: bytes) -> str | bytes:
-    if _NOT_TEXT.search(data):
+    if (
+        len(data.translate(None, _NOT_TEXT)) != len(data)
+        or b"\xef\xbf\xbe" in data
+        or b"\xef\xbf\xbf" in data
+    ):
         return data
     try:
         return data.decode("utf-8")

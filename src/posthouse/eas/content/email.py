@@ -8,6 +8,7 @@ and nothing holds the reactor longer than `posthouse.eas.call.SLICE`. Implements
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from attrs import frozen
@@ -45,6 +46,9 @@ _BATCH_BYTES = 1 << 20
 
 #: Email.xsd: the longest From and To.
 _MOST_ADDRESSES = 32768
+
+#: Address lists that have to be parsed in earnest.
+_AWKWARD = re.compile(r"[\"();:\\]")
 
 _CONTENT_CLASS = "urn:content-classes:message"
 _MEETING_CLASS = "urn:content-classes:calendarmessage"
@@ -282,8 +286,10 @@ def header_elements(item: Item, version: Version) -> list[Element]:
 
 def _names(to: str) -> str:
     """MS-ASEMAIL 2.2.2.29: names (or addresses) separated by semicolons."""
-    if '"' not in to and "," not in to and ";" not in to and "<" not in to:
-        return to[:_MOST_ADDRESSES]
+    if not _AWKWARD.search(to):
+        # "Name <address>, address": what nearly all of them are.
+        pairs = [one.partition("<") for one in to[:_MOST_ADDRESSES].split(",")]
+        return ";".join(name.strip() or rest.strip(" >") for name, _, rest in pairs)
     mailboxes = parse_mailboxes(to, 100)
     return ";".join(mailbox.name or mailbox.address for mailbox in mailboxes) or to[:_MOST_ADDRESSES]
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from posthouse.eas.statuses import Status, StatusError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE = datetime(1970, 1, 1)
 _LEAST = -62135596800000
 _MOST = 253402300799999
 
@@ -22,17 +23,8 @@ _FORM = re.compile(
 
 def write_moment(moment: int) -> str:
     """Milliseconds since the epoch as "2026-07-29T19:25:37.817Z"."""
-    moment = min(max(moment, _LEAST), _MOST)
-    seconds, milliseconds = divmod(moment, 1000)
-    when = _EPOCH + timedelta(seconds=seconds)
-    return (
-        f"{when:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z" if when.year >= 1000 else _early(when, milliseconds)
-    )
-
-
-def _early(when: datetime, milliseconds: int) -> str:
-    # strftime does not pad years below 1000 on Linux.
-    return f"{when.year:04d}{when:-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    when = _NAIVE + timedelta(milliseconds=min(max(moment, _LEAST), _MOST))
+    return when.isoformat(timespec="milliseconds") + "Z"
 
 
 def read_moment(text: str, status: int = Status.INVALID_DATE_TIME) -> int:
