@@ -42,7 +42,9 @@ class DataIn:
     def feed(self, block: bytes) -> bytes:
         """The message bytes that are certain by now. Afterwards look at ``flaw`` and ``rest``."""
         data = self._held + block
-        end = data.find(_END)
+        # Most blocks hold no line that begins with a dot: then there is neither an end nor a stuffed dot.
+        dot = data.find(b"\r\n.")
+        end = data.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
             self.rest = data[end + 5 :]
             self._held = b""
@@ -59,7 +61,7 @@ class DataIn:
         if not certain:
             return b""
         self.flaw = flaw(certain)
-        if b"\r\n." in certain:
+        if dot >= 0:
             certain = certain.replace(b"\r\n.", b"\r\n")
         if self._fresh:
             self._fresh = False

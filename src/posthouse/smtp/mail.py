@@ -223,15 +223,16 @@ class MailSession(HelloSession):
 
     def _delivered(self, result: Any, transaction: Transaction, spooled: Any) -> None:
         spooled.close()
-        if isinstance(result, Failure):
-            answer = self.reply_to_failure(result)
-        else:
-            answer = reply(250, "2.0.0", f"Ok: queued as {result}")
+        if not isinstance(result, Failure):
+            # The intake has told the log what it took; a second line would cost as much as the rest here.
             self.messages += 1
             self.errors = self.junk = 0
+            self.answer(reply(250, "2.0.0", f"Ok: queued as {result}"))
+            return
+        answer = self.reply_to_failure(result)
         self.log.info(
-            "{cid} message of {size} bytes from <{sender}> to {recipients} recipients: {code} {text}",
-            event="smtp.message",
+            "{cid} message of {size} bytes from <{sender}> to {recipients} recipients refused: {code} {text}",
+            event="smtp.message_refused",
             cid=self.cid,
             peer=self.peer,
             role=self.settings.role,
