@@ -24,6 +24,9 @@ from posthouse.smtp.settings import SmtpSettings
 __all__ = ["SMTPFactory", "SMTPServer", "SmtpSettings"]
 
 
+_LETTERS = {"mx": "m", "submission": "s", "submissions": "t"}  # the roles, as connection ids begin
+
+
 class SMTPServer(MailSession):
     """One connection."""
 
@@ -67,7 +70,7 @@ class SMTPFactory(smtp.SMTPFactory):
         log: Logger | None = None,
     ) -> None:
         smtp.SMTPFactory.__init__(self)
-        if settings.role not in ("mx", "submission", "submissions"):
+        if settings.role not in _LETTERS:
             raise ValueError(f"no such role: {settings.role!r}")
         self.domain = settings.hostname.encode("idna")
         self.settings = settings
@@ -84,7 +87,7 @@ class SMTPFactory(smtp.SMTPFactory):
     def next_cid(self) -> str:
         """A connection id that no other connection of this or an earlier process has."""
         self._serial += 1
-        return f"{self.settings.role[0]}{int(self.clock.seconds() * 1000):x}-{self._serial:x}"
+        return f"{_LETTERS[self.settings.role]}{int(self.clock.seconds() * 1000):x}-{self._serial:x}"
 
     def buildProtocol(self, addr: Any) -> BaseProtocol | None:
         peer = str(getattr(addr, "host", ""))
