@@ -17,7 +17,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.internet.protocol import Factory
 from twisted.logger import ILogObserver, Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -95,7 +94,7 @@ class MailServer(Service):
 
     def setServiceParent(self, parent: Any) -> None:
         """Give twistd our log observer before it begins to log, unless it was told of another one."""
-        chosen = self.options.parent or {}
+        chosen: Any = self.options.parent or {}
         if not any(chosen.get(name) for name in ("logger", "syslog")):
             log = self.config.log
             file = chosen.get("logfile") or log.file
@@ -342,7 +341,7 @@ class MailServer(Service):
         default_domain = self.config.server.hostname
         if self.options.demo is not None:
             default_domain = self.options.demo.accounts[0]["address"].partition("@")[2]
-        factories: dict[str, Factory] = {}
+        factories: dict[str, Any] = {}
         self.smtp_factories: list[SMTPFactory] = []
         for service, role in (("smtp", "mx"), ("submission", "submission"), ("submissions", "submissions")):
             settings = SmtpSettings(
@@ -419,7 +418,7 @@ class MailServer(Service):
         return self.stages.stop()
 
 
-def _over_tls(context: Any, factory: Factory, reactor: Any) -> Factory:
+def _over_tls(context: Any, factory: Any, reactor: Any) -> TLSMemoryBIOFactory:
     return TLSMemoryBIOFactory(context, False, factory, clock=reactor)
 
 

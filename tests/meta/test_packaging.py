@@ -152,3 +152,13 @@ class ReadmeTests(SynchronousTestCase):
         for words in re.findall(r"^\s+(?:\S*/)?posthouse((?: [a-z-]+){1,2})", self.text, re.MULTILINE):
             words = words.strip()
             self.assertTrue(words in known or words.split()[0] in known, words)
+
+
+class ArchitectureTests(SynchronousTestCase):
+    def test_every_room_is_described(self) -> None:
+        path = ROOT / "docs" / "architecture.rst"
+        if not path.exists():
+            raise SkipTest("the source tree is not here")
+        text = path.read_text(encoding="utf-8")
+        rooms = {name.split(".")[1] for name, _ in modules() if "." in name}
+        self.assertEqual(sorted(room for room in rooms if f"\n``{room}``\n" not in text), [])

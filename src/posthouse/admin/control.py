@@ -49,6 +49,8 @@ class ControlProtocol(LineOnlyReceiver):
     delimiter = b"\n"
     MAX_LENGTH = MAX_LINE
 
+    transport: Any
+
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._waiting: list[bytes] = []

@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
         "--config", metavar="FILE", help=f"the configuration (POSTHOUSE_CONFIG, else {DEFAULT_CONFIG})"
     )
     top.add_argument(
-        "--directory", metavar="DIR", help="the data directory; without --config nothing else of a configuration counts"
+        "--directory",
+        metavar="DIR",
+        help="the data directory; without --config nothing else of a configuration counts",
     )
     top.add_argument("--json", action="store_true", help="print results as JSON")
     words = top.add_subparsers(metavar="COMMAND", required=True)

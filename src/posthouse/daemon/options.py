@@ -110,7 +110,7 @@ class Options(usage.Options):
 
     def _owner(self) -> dict[str, Any]:
         """The user that ``twistd --uid`` will become."""
-        parent = self.parent or {}
+        parent: Any = self.parent or {}
         return {"uid": parent.get("uid"), "gid": parent.get("gid")}
 
 

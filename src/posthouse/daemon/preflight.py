@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import AddressFamily
 
 from attrs import field, frozen
 
@@ -55,7 +56,7 @@ class HeldPort:
         return str(self.socket.getsockname()[0])
 
     @property
-    def family(self) -> socket.AddressFamily:
+    def family(self) -> AddressFamily:
         """AF_INET or AF_INET6."""
         return self.socket.family
 

@@ -7,6 +7,7 @@ headers and does not come again."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -34,9 +35,9 @@ async def index_some(db: IDatabase, clock: IReactorTime) -> int:
     size = 0
     for row, body in waiting:
         if body is None:
-            text: str = await db.read(lambda tx, row=row: _text(row, _reader(tx, row)))
+            text: str = await db.read(partial(_read_and_text, row))
         else:
-            text = _text(row, lambda start, stop, body=body: body[start:stop])
+            text = _text(row, partial(_slice, body))
             await deferLater(clock, 0)
         ready.append((row, text))
         size += len(text)
@@ -57,8 +58,12 @@ def _look(tx: Any) -> list[tuple[search.ToIndex, bytes | None]]:
     return found
 
 
-def _reader(tx: Any, row: search.ToIndex) -> Callable[[int, int], bytes]:
-    return lambda start, stop: bodies.read_body(tx, row.body_id, start, stop)
+def _read_and_text(row: search.ToIndex, tx: Any) -> str:
+    return _text(row, lambda start, stop: bodies.read_body(tx, row.body_id, start, stop))
+
+
+def _slice(body: bytes, start: int, stop: int) -> bytes:
+    return body[start:stop]
 
 
 def _text(row: search.ToIndex, read: Callable[[int, int], bytes]) -> str:

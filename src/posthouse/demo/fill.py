@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from posthouse.demo.cast import Person
@@ -23,7 +24,7 @@ def fill(database: InlineDatabase, owner: Person, other: Person, now: int) -> in
     all_messages = messages(now, owner, other)
     for start in range(0, len(all_messages), _SLICE):
         some = all_messages[start : start + _SLICE]
-        database.write_now(lambda tx, some=some: _deliver(tx, owner, some, now))
+        database.write_now(partial(_deliver, owner=owner, some=some, now=now))
     return len(all_messages)
 
 
@@ -35,7 +36,7 @@ def _deliver(tx: Any, owner: Person, some: list[DemoMessage], now: int) -> None:
         draft = draft_from(
             root,
             one.raw[: root.body_start],
-            lambda start, stop, raw=one.raw: raw[start:stop],
+            partial(_slice, one.raw),
             len(one.raw),
             one.received,
         )
@@ -48,6 +49,10 @@ def _deliver(tx: Any, owner: Person, some: list[DemoMessage], now: int) -> None:
         body = bodies.put_body(tx, bodies.prepare(one.raw), now)
         folder = _folder(tx, account, one)
         items.add_item(tx, folder, evolve(draft, read=one.read, flag=flag, trace=trace), body.id, now)
+
+
+def _slice(raw: bytes, start: int, stop: int) -> bytes:
+    return raw[start:stop]
 
 
 def _folder(tx: Any, account: Account, one: DemoMessage) -> Folder:
