@@ -147,6 +147,20 @@ class RequestTests(SynchronousTestCase):
         self.room.post("FolderSync", bad, "16.1")
         self.assertEqual(len(writes), 4)
 
+    def test_too_many_devices_are_177_until_one_is_stale(self) -> None:
+        room = Room(EasSettings(policy=None, max_devices=2))
+        for name in ("A", "B"):
+            room.device_id = name
+            self.assertEqual(room.post("FolderSync", FIRST).text(F.Status), "1")
+            room.clock.advance(60)
+        room.device_id = "C"
+        self.assertEqual(room.post("FolderSync", FIRST).text(F.Status), "177")
+        self.assertEqual(room.post("FolderSync", FIRST, "12.1").code, 403)
+        room.clock.advance(30 * 24 * 3600 - 60)
+        self.assertEqual(room.post("FolderSync", FIRST).text(F.Status), "1")
+        known = room.db.read_now(lambda tx: devices.devices(tx, room.account.id))
+        self.assertEqual([device.device_id for device in known], ["B", "C"])
+
     def test_what_the_grammar_does_not_know_is_skipped(self) -> None:
         root = E(F.FolderSync, E(Ping.Folders, E(Ping.Folder)), E(F.SyncKey, 0))
         self.assertEqual(self.room.post("FolderSync", root).text(F.Status), "1")

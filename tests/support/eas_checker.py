@@ -98,7 +98,19 @@ def check_response(root: Element, version: tuple[int, int] | None = None) -> Non
     declared = _schemas().roots.get(root.tag)
     if declared is None:
         raise SchemaError(f"no schema for {root.tag}")
+    if version is not None and version < (14, 0):
+        root = _without_class(root)
     _element(root, *declared, root.tag)
+
+
+def _without_class(element: Element) -> Element:
+    """Collection/Class exists at 12.1 and below only (MS-ASCMD R6319); the schemas are those of 16.1."""
+    if element.tag == "AirSync:Collection":
+        kept = [child for child in element.children if child.tag != "AirSync:Class"]
+        return Element(element.tag, element.content, kept)
+    if element.tag in ("AirSync:Sync", "AirSync:Collections"):
+        return Element(element.tag, element.content, [_without_class(child) for child in element.children])
+    return element
 
 
 def _check_text_rules(root: Element, version: tuple[int, int] | None) -> None:

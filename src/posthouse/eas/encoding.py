@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SLICED = 16 << 10
 #: How deep an element is opened as a frame: Sync > Collections > Collection > Commands > Add.
 _FRAMES = 4
+#: A content longer than this is written in pieces of this length.
+_PIECE = 256 << 10
 
 
 async def decode_body(call: Call, data: bytes, limits: Limits) -> Document:
@@ -44,39 +46,52 @@ async def encode_answer(call: Call, root: Element) -> bytes:
         return encode(root)
     encoder = Encoder()
     pieces: list[bytes] = []
-    _open(encoder, root)
-    stack: list[Iterator[Element]] = [iter(root.children)]
-    while stack:
+    stack: list[Iterator[Element]] = [iter((root,))]
+    while True:
         child = next(stack[-1], None)
         if child is None:
-            encoder.end()
             stack.pop()
-        elif child.children and len(stack) < _FRAMES:
-            _open(encoder, child)
+            if not stack:
+                break
+            encoder.end()
+        elif child.children and (len(stack) <= _FRAMES or _is_heavy(child)):
+            encoder.start(child.tag)
+            await _content(call, encoder, child.content)
             stack.append(iter(child.children))
+        elif len(child.content or "") > _PIECE:
+            encoder.start(child.tag)
+            await _content(call, encoder, child.content)
+            encoder.end()
         else:
             encoder.element(child)
-            pieces.append(encoder.take())
             await call.breathe()
-    pieces.append(encoder.take())
+        pieces.append(encoder.take())
     return b"".join(pieces)
 
 
-def _open(encoder: Encoder, element: Element) -> None:
-    encoder.start(element.tag)
-    if isinstance(element.content, str):
-        encoder.text(element.content)
-    elif element.content:
-        encoder.opaque(element.content)
+async def _content(call: Call, encoder: Encoder, content: str | bytes | None) -> None:
+    if not content:
+        return
+    if isinstance(content, bytes):
+        encoder.opaque(content)
+        return
+    for start in range(0, len(content), _PIECE):
+        encoder.text(content[start : start + _PIECE])
+        await call.breathe()
+
+
+def _is_heavy(element: Element) -> bool:
+    """Whether a content lies in it that is better written in pieces."""
+    return any(len(inside.content or "") > _PIECE for inside in element.iter())
 
 
 def _is_large(root: Element) -> bool:
-    """Whether more than a few dozen elements lie near the top, where responses are wide."""
+    """Whether more than a few dozen elements lie near the top, where responses are wide, or a long content."""
     count = 0
     row = [root]
-    for _ in range(_FRAMES + 1):
+    for _ in range(_FRAMES + 3):
         row = [child for element in row for child in element.children]
         count += len(row)
-        if count > 60:
+        if count > 60 or any(len(element.content or "") > _PIECE for element in row):
             return True
     return False

@@ -187,6 +187,8 @@ class Pipeline:
             return devices.find_device(tx, account.id, query.device_id, query.device_type)
 
         def touch(tx: Transaction) -> Device:
+            if look(tx) is None:
+                self._make_room(tx, account, now)
             return devices.seen_device(
                 tx, account.id, query.device_id, query.device_type, agent, protocol, now
             )
@@ -200,6 +202,19 @@ class Pipeline:
         ):
             device = await self._services.db.write(touch)
         return device
+
+    def _make_room(self, tx: Transaction, account: Account, now: int) -> None:
+        """See to it that an account may have one more device.
+
+        :raises StatusError: 177.
+        """
+        known = devices.devices(tx, account.id)
+        if len(known) < self._settings.max_devices:
+            return
+        stalest = min(known, key=lambda device: device.last_seen)
+        if now - stalest.last_seen < self._settings.stale_after:
+            raise StatusError(Status.MAXIMUM_DEVICES_REACHED, f"{len(known)} devices")
+        devices.delete_device(tx, stalest.id)
 
     async def _take_body(self, call: Call, command: Command, incoming: Incoming) -> None:
         data = await incoming.body()

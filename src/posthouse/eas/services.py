@@ -28,6 +28,8 @@ class EasSettings:
     :ivar max_response: bytes of mail data after which a Sync answer says MoreAvailable.
     :ivar max_attachment: bytes of an attachment that may be fetched.
     :ivar seen_every: milliseconds between two writes of "last seen" of a device.
+    :ivar max_devices: partnerships of one account (status 177 beyond). A device that was not seen for
+        ``stale_after`` milliseconds makes room for a new one: Outlook 2408 takes a new name at each start.
     :ivar heartbeat: seconds, least and most, of a Ping or hanging Sync.
     :ivar max_ping_folders: folders of one Ping, and collections of one Sync.
     """
@@ -41,6 +43,8 @@ class EasSettings:
     max_response: int = 1 << 20
     max_attachment: int = 50 << 20
     seen_every: int = 300_000
+    max_devices: int = 100
+    stale_after: int = 30 * 24 * 3600 * 1000
     heartbeat: tuple[int, int] = (60, 3540)
     max_ping_folders: int = 200
 

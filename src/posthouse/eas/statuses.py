@@ -57,6 +57,7 @@ class Status(IntEnum):
     BODY_PART_TYPE_NOT_SUPPORTED = 164
     DEVICE_INFORMATION_REQUIRED = 165
     INVALID_ACCOUNT_ID = 166
+    MAXIMUM_DEVICES_REACHED = 177
 
 
 class StatusError(PosthouseError):
@@ -94,7 +95,7 @@ _HTTP: dict[int, int] = {
     Status.EXTERNALLY_MANAGED_NOT_ALLOWED: 403,
     Status.UNEXPECTED_ITEM_CLASS: 501,  # R7567
     Status.ITEM_NOT_FOUND: 404,
-    177: 403,
+    Status.MAXIMUM_DEVICES_REACHED: 403,
 }
 
 #: Exceptions to the table above.

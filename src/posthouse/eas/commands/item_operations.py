@@ -7,7 +7,6 @@ Fetch are its own; Range is answered only when it was asked for. The multipart f
 from __future__ import annotations
 
 import struct
-from base64 import b64encode
 
 from attrs import define, field
 
@@ -170,7 +169,9 @@ class ItemOperations(Command):
         mailbox, (number, path) = call.account.mailbox_id, named
         start, stop = span if span is not None else (0, None)
         try:
-            found = await call.read(lambda tx: read_attachment(tx, mailbox, number, path, limit, start, stop))
+            found, text = await call.read(
+                lambda tx: _read_file(tx, mailbox, number, path, limit, start, stop, inline=not parts.wanted)
+            )
         except NoSuchItem as error:
             raise StatusError(BAD_ATTACHMENT, error.cause) from error
         if span is not None and not found.data:
@@ -181,7 +182,7 @@ class ItemOperations(Command):
             I.Fetch,
             E(I.Status, OK),
             E(AirSyncBase.FileReference, reference),
-            E(I.Properties, _file_properties(found, parts, ranged=span is not None)),
+            E(I.Properties, _file_properties(found, text, parts, ranged=span is not None)),
         )
 
     async def _fetch_item(self, call: Call, asked: Element, parts: _Parts) -> Element:
@@ -241,9 +242,25 @@ def _range(text: str | None) -> tuple[int, int] | None:
     return int(first), int(last) + 1
 
 
-def _file_properties(found: AttachmentData, parts: _Parts, *, ranged: bool) -> list[Element]:
+def _read_file(
+    tx: Transaction,
+    mailbox: int,
+    number: int,
+    path: str,
+    limit: int,
+    start: int,
+    stop: int | None,
+    *,
+    inline: bool,
+) -> tuple[AttachmentData, str]:
+    """The attachment and, for the document, its base64: both made on the reader thread."""
+    found = read_attachment(tx, mailbox, number, path, limit, start, stop)
+    return found, found.base64() if inline else ""
+
+
+def _file_properties(found: AttachmentData, text: str, parts: _Parts, *, ranged: bool) -> list[Element]:
     # Data first: iOS takes the attachments of events in that order only (horde 9ccfd38f).
-    data = parts.add(found.data) if parts.wanted else E(I.Data, b64encode(found.data).decode("ascii"))
+    data = parts.add(found.data) if parts.wanted else E(I.Data, text)
     properties = [data]
     if ranged:
         # Only when asked: else iOS 10 breaks; but then always: Android 5 needs them.
