@@ -237,7 +237,9 @@ class Eas:
 class Log:
     """What is written about what happens: one JSON object a line, never a secret."""
 
-    file: str = _key("-", 'A file, or "-" for standard output (under systemd: the journal).')
+    file: str = _key(
+        "-", 'A file, or "-" for standard output (in the background: posthouse.log in the directory).'
+    )
     level: str = _key("info", "Least important level written.", _one_of("debug", "info", "warn", "error"))
     format: str = _key("json", '"json" for machines, "text" for people.', _one_of("json", "text"))
 

@@ -31,6 +31,7 @@ from posthouse.bus import Bus
 from posthouse.config import Config, split_address
 from posthouse.daemon.chores import Chore, Chores
 from posthouse.daemon.front import Front
+from posthouse.daemon.limits import raise_file_limit
 from posthouse.daemon.logs import LineObserver
 from posthouse.daemon.options import Options
 from posthouse.daemon.preflight import HeldPort, contexts, now
@@ -98,6 +99,9 @@ class MailServer(Service):
         if not any(chosen.get(name) for name in ("logger", "syslog")):
             log = self.config.log
             file = chosen.get("logfile") or log.file
+            if file == "-" and not chosen.get("nodaemon", True):
+                # A daemon has no standard output; what it says must not be lost.
+                file = str(self.config.directory / "posthouse.log")
             parent.setComponent(ILogObserver, LineObserver.to_file(file, log.level, log.format))
         super().setServiceParent(parent)
 
@@ -108,6 +112,7 @@ class MailServer(Service):
         super().startService()
         # A thread that computes must give the reactor its turn quickly.
         sys.setswitchinterval(0.0001)
+        raise_file_limit()
         try:
             self._start()
         except ConfigError as problem:

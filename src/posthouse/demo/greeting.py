@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,17 @@ def withdraw(config: Config) -> None:
     (config.directory / "demo.json").unlink(missing_ok=True)
 
 
+def _command() -> str:
+    """The ``posthouse`` command beside the program that runs, which may not be on the PATH."""
+    beside = Path(sys.argv[0]).absolute().with_name("posthouse")
+    return shlex.quote(str(beside)) if beside.exists() else "posthouse"
+
+
 def greeting(content: dict[str, Any], smarthost: str) -> str:
     """The lines to print."""
     first, second = content["accounts"][:2]
-    url, certificate = content["https"], content["certificate"]
+    url, certificate = content["https"], shlex.quote(content["certificate"])
+    directory = shlex.quote(content["directory"])
     host, _, port = url.removeprefix("https://").partition(":")
     away = f"goes to {smarthost}" if smarthost else "is caught in this machine and never sent"
     login = f"--user '{first['address']}:{first['password']}'"
@@ -55,9 +64,9 @@ def greeting(content: dict[str, Any], smarthost: str) -> str:
     return f"""
 Posthouse is ready. Everything is in {content["directory"]}; mail for other domains {away}.
 
-  User               Password
-  {first["address"]:<18} {first["password"]}   (about 300 messages)
-  {second["address"]:<18} {second["password"]}
+  User                   Password
+  {first["address"]:<22} {first["password"]}   (about 300 messages)
+  {second["address"]:<22} {second["password"]}
   everybody@{DOMAIN} means both.
 
 curl (what the server offers to phones, then Autodiscover):
@@ -78,7 +87,7 @@ Browser:
   {url}/
 
 Administration, while this runs:
-  posthouse --directory {content["directory"]} status
+  {_command()} --directory {directory} status
 
 Stop it with Ctrl-C; the same command starts it again with the same data.
 """
