@@ -81,8 +81,17 @@ async def _content(call: Call, encoder: Encoder, content: str | bytes | None) ->
 
 
 def _is_heavy(element: Element) -> bool:
-    """Whether a content lies in it that is better written in pieces."""
-    return any(len(inside.content or "") > _PIECE for inside in element.iter())
+    """Whether a content lies in it that is better written in pieces: at most as deep as Add > ... > Data."""
+    for child in element.children:
+        if len(child.content or "") > _PIECE:
+            return True
+        for inner in child.children:
+            if len(inner.content or "") > _PIECE:
+                return True
+            for leaf in inner.children:
+                if len(leaf.content or "") > _PIECE:
+                    return True
+    return False
 
 
 def _is_large(root: Element) -> bool:

@@ -29,6 +29,9 @@ from posthouse.wbxml.tree import Element
 #: HTML that is turned into plain text here, in characters: about 15 ms. What is beyond shows as truncated.
 MOST_CONVERTED = 200_000
 
+#: Characters at the front of HTML in which its charset is declared (HTML 4.2.5.4: within 1,024 bytes).
+_HEAD = 2048
+
 #: Codecs of which a front part can be decoded like the whole: one byte a character, or UTF-8.
 _SIMPLE = re.compile(r"utf[-_]?8|ascii|us-ascii|latin[-_]?1|iso8859-\d+|cp125\d|koi8-[ru]|mac-?roman")
 
@@ -192,16 +195,18 @@ def render_choice(choice: Choice, raw: bytes, item: Item) -> Rendered | Unrender
     text, shortened = _converted(text, preference.type, part.content_type == "text/html")
     if limit is None:
         return Rendered(preference.type, _utf8_size(text), text, shortened, preference.preview)
-    shown, truncated = truncate_utf8(text, limit)
-    if truncated and preference.all_or_none:
-        return Unrendered.EXCLUDED
-    if not choice.whole:
-        if not truncated:
+    if len(text) <= limit and (size := _utf8_size(text)) <= limit:
+        if not choice.whole:
             return Unrendered.MORE
-        size = max(limit + 1, decoded_size(part))
-    else:
-        size = max(_utf8_size(text), limit + 1 if shortened else 0)
-    return Rendered(preference.type, size, shown, truncated or shortened, preference.preview)
+        return Rendered(
+            preference.type, size + (limit if shortened else 0), text, shortened, preference.preview
+        )
+    if preference.all_or_none:
+        return Unrendered.EXCLUDED
+    # No character has less than one byte, so what is behind need not be encoded to be cut off.
+    shown, _ = truncate_utf8(text[: limit + 1], limit)
+    size = max(limit + 1, len(text), decoded_size(part))
+    return Rendered(preference.type, size, shown, True, preference.preview)
 
 
 def _converted(text: str, kind: int, is_html: bool) -> tuple[str, bool]:
@@ -209,9 +214,9 @@ def _converted(text: str, kind: int, is_html: bool) -> tuple[str, bool]:
     if kind == HTML:
         if not is_html:
             return html_from_text(text), False
-        if "charset" in text[:4096].lower():
+        if "charset" in text[:_HEAD].lower():
             # What arrives is UTF-8, whatever the mail said of itself.
-            text = _META_CHARSET.sub(r"\1utf-8", text[:4096], count=2) + text[4096:]
+            text = _META_CHARSET.sub(r"\1utf-8", text[:_HEAD], count=2) + text[_HEAD:]
         return text, False
     shortened = is_html and len(text) > MOST_CONVERTED
     if is_html:

@@ -47,8 +47,8 @@ _BATCH_BYTES = 1 << 20
 #: Email.xsd: the longest From and To.
 _MOST_ADDRESSES = 32768
 
-#: Address lists that have to be parsed in earnest.
-_AWKWARD = re.compile(r"[\"();:\\]")
+#: One of '"Name" <address>', 'Name <address>' and 'address', as nearly all address lists are made of.
+_MAILBOX = re.compile(r'\s*(?:"([^"\\]*)"|([^"<>,();:\\]*))\s*(?:<([^<>"]*)>)?\s*(?:,|$)')
 
 _CONTENT_CLASS = "urn:content-classes:message"
 _MEETING_CLASS = "urn:content-classes:calendarmessage"
@@ -286,12 +286,20 @@ def header_elements(item: Item, version: Version) -> list[Element]:
 
 def _names(to: str) -> str:
     """MS-ASEMAIL 2.2.2.29: names (or addresses) separated by semicolons."""
-    if not _AWKWARD.search(to):
-        # "Name <address>, address": what nearly all of them are.
-        pairs = [one.partition("<") for one in to[:_MOST_ADDRESSES].split(",")]
-        return ";".join(name.strip() or rest.strip(" >") for name, _, rest in pairs)
+    to = to[:_MOST_ADDRESSES]
+    names: list[str] = []
+    position = 0
+    while position < len(to):
+        found = _MAILBOX.match(to, position)
+        if found is None:
+            break
+        quoted, plain, address = found.groups()
+        names.append(quoted or (plain or "").strip() or address or "")
+        position = found.end()
+    else:
+        return ";".join(name for name in names if name)
     mailboxes = parse_mailboxes(to, 100)
-    return ";".join(mailbox.name or mailbox.address for mailbox in mailboxes) or to[:_MOST_ADDRESSES]
+    return ";".join(mailbox.name or mailbox.address for mailbox in mailboxes) or to
 
 
 def class_elements(item: Item, cpid: int) -> list[Element]:
