@@ -147,6 +147,9 @@ class DemandTests(SynchronousTestCase):
         self.assertEqual(demand(policy, known, 7), 0)
         self.assertEqual(demand(policy, known, 0), 141)
         self.assertEqual(demand(policy, known, 8), 144)
+        self.assertEqual(demand(policy, known, 0, "Ping"), 0)
+        self.assertEqual(demand(policy, known, 8, "Ping"), 144)
+        self.assertEqual(demand(policy, new, 0, "Ping"), 142)
         self.assertEqual(demand(Policy({"AllowCamera": 0}), known, 7), 144)
 
 

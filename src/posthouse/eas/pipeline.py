@@ -139,7 +139,7 @@ class Pipeline:
         )
         await self._take_body(call, command, incoming)
         if not command.without_policy(call):
-            wanted = policy.demand(self._settings.policy, device, call.policy_key)
+            wanted = policy.demand(self._settings.policy, device, call.policy_key, command.name)
             if wanted:
                 raise StatusError(wanted, "the device has to provision")
         if command.grammar is not None and call.request is not None:

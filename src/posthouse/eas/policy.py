@@ -102,7 +102,11 @@ class Policy:
 DEFAULT_POLICY = Policy()
 
 
-def demand(policy: Policy | None, device: Device, sent_key: int) -> int:
+#: Commands that need not name the key (MS-ASPROV R61103), from a device that has accepted the policy.
+KEYLESS = frozenset(("Ping",))
+
+
+def demand(policy: Policy | None, device: Device, sent_key: int, command: str = "") -> int:
     """Whether a device has to provision first.
 
     :param sent_key: the policy key of the request, 0 for none.
@@ -114,6 +118,8 @@ def demand(policy: Policy | None, device: Device, sent_key: int) -> int:
         # 142 also without a key, where R458 has 141: Android's own client takes 141 as a denial.
         return int(Status.DEVICE_NOT_PROVISIONED)
     if not sent_key:
+        if command in KEYLESS:
+            return 0
         return int(Status.LEGACY_DEVICE_ON_STRICT_POLICY)
     if sent_key != device.policy_key or device.policy_hash != policy.digest:
         # R4914: the policy has probably changed.

@@ -38,7 +38,6 @@ class EasSettings:
     provision_449: bool = False
     ceilings: tuple[tuple[str, Version], ...] = ()
     versions: tuple[Version, ...] = VERSIONS
-    realm: str = "Posthouse"
     max_request: int = 25 << 20
     max_response: int = 1 << 20
     max_attachment: int = 50 << 20
