@@ -388,13 +388,15 @@ class MailServer(Service):
         """Take a renewed certificate; a broken one is reported and the old one stays."""
         try:
             self._say_warnings(self.certificates.reload())
-            _log.info("the certificate was read again")
+            _log.info("the certificate was read again", event="daemon.reload")
         except PosthouseError as problem:
-            _log.error("the certificate was not taken: {problem}", problem=problem.public)
+            _log.error(
+                "the certificate was not taken: {problem}", event="daemon.reload", problem=problem.public
+            )
 
     def _say_warnings(self, pair: Any) -> None:
         for warning in pair.warnings if pair is not None else ():
-            _log.warn("{warning}", warning=warning)
+            _log.warn("{warning}", event="daemon.certificate", warning=warning)
 
     def _ready(self) -> None:
         self.started = now()
@@ -404,7 +406,7 @@ class MailServer(Service):
     def _say_ready(self) -> None:
         ports = {one.service: one.port for one in self.options.held}
         listening = ", ".join(f"{service} {port}" for service, port in ports.items())
-        _log.info("ready: {listening}", listening=listening)
+        _log.info("ready: {listening}", event="daemon.ready", listening=listening)
         notify(os.environ, "READY=1", f"STATUS=listening: {listening}")
         demo = self.options.demo
         if demo is not None:

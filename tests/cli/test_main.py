@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from posthouse.cli.main import main, parser
 from posthouse.cli.show import as_text
@@ -45,10 +45,6 @@ class CommandCase(SynchronousTestCase):
         self.assertEqual((code, err), (0, ""))
         text = self.config.read_text().replace("#bcrypt_cost = 12", "bcrypt_cost = 4")
         self.config.write_text(text)
-        # What the daemon does at its first start.
-        from posthouse.store.inline import InlineDatabase
-
-        InlineDatabase(self.data / "posthouse.db").open().close()
 
     def good(self, *arguments: str, stdin: str = "") -> str:
         code, out, err = self.run_main(*arguments, stdin=stdin)
@@ -143,8 +139,17 @@ class OfflineTests(CommandCase):
         self.config.write_text("[tls]\ncertificate = '/nonexistent'\n")
         self.assertEqual(self.run_main("config", "check")[0], 2)
 
-    def test_without_a_database_it_says_how_to_begin(self) -> None:
-        (self.data / "posthouse.db").unlink()
+    def test_files_made_by_root_belong_to_the_owner_of_the_directory(self) -> None:
+        if os.geteuid() != 0:
+            raise SkipTest("only root can give files away")
+        self.root.chmod(0o755)
+        os.chown(self.data, 65534, 65534)
+        self.good("domain", "add", "example.org")
+        self.assertEqual({path.stat().st_uid for path in self.data.iterdir()}, {65534})
+        self.assertEqual(os.geteuid(), 0)
+
+    def test_without_a_directory_it_says_how_to_begin(self) -> None:
+        shutil.rmtree(self.data)
         code, _, err = self.run_main("user", "list")
         self.assertEqual(code, 1)
         self.assertIn("posthouse init", err)

@@ -30,16 +30,17 @@ class LineObserverTests(SynchronousTestCase):
         return result
 
     def test_names_time_level_system_event_and_connection(self) -> None:
-        line = self.one(cid="c17", size=5, tls=True)
+        line = self.one(cid="c17", size=5, tls=True, event="test.said")
+        self.assertEqual(line["event"], "test.said")
         self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         self.assertEqual(
-            (line["level"], line["system"], line["event"]), ("info", "posthouse.smtp", "said hello")
+            (line["level"], line["system"], line["message"]), ("info", "posthouse.smtp", "said hello")
         )
         self.assertEqual((line["cid"], line["size"], line["tls"], line["word"]), ("c17", 5, True, "hello"))
 
     def test_fields_that_sound_like_secrets_and_objects_stay_out(self) -> None:
         line = self.one(password="p1", authorization="Basic p2", sync_token="p3", thing=object(), data=b"p4")
-        self.assertEqual(set(line), {"time", "level", "system", "event", "word"})
+        self.assertEqual(set(line), {"time", "level", "system", "event", "message", "word"})
 
     def test_a_line_stays_one_line_and_bounded(self) -> None:
         log, stream = self.observe()
@@ -65,7 +66,7 @@ class LineObserverTests(SynchronousTestCase):
         log, stream = self.observe(level="warn")
         log.info("quiet")
         log.warn("loud")
-        self.assertEqual(json.loads(stream.getvalue())["event"], "loud")
+        self.assertEqual(json.loads(stream.getvalue())["message"], "loud")
 
     def test_nothing_that_is_logged_raises(self) -> None:
         log, stream = self.observe()

@@ -68,7 +68,7 @@ class StartCase(SynchronousTestCase):
         )
         deadline = time.monotonic() + 60
         log = self.root / "log"
-        while not (log.exists() and '"event": "ready:' in log.read_text()):
+        while not (log.exists() and '"message": "ready:' in log.read_text()):
             self.assertIsNone(server.poll())
             self.assertLess(time.monotonic(), deadline, "the server is not ready")
             time.sleep(0.05)
@@ -227,7 +227,7 @@ class ProgramTests(StartCase):
         self.assertEqual(started.returncode, 0, started.stderr)
         log = self.root / "log"
         deadline = time.monotonic() + 60
-        while not (log.exists() and '"event": "ready:' in log.read_text()):
+        while not (log.exists() and '"message": "ready:' in log.read_text()):
             self.assertLess(time.monotonic(), deadline, "the server is not ready")
             time.sleep(0.05)
         os.kill(int((self.root / "pid").read_text()), signal.SIGTERM)

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from posthouse.admin.operations import Ports, run
 from posthouse.auth.passwords import hash_password
 from posthouse.config import Config
+from posthouse.daemon.preflight import acting_as
 from posthouse.errors import NoSuchThing, TryLater
 from posthouse.store.db import open_for_tool
 
@@ -27,10 +28,20 @@ def now() -> int:
 def call_offline(config: Config, name: str, arguments: dict[str, Any]) -> Any:
     """Run one operation on the closed house.
 
-    :raises NoSuchThing: there is no database yet. :raises TryLater: another process has the lock.
+    :raises NoSuchThing: there is no data directory. :raises ConfigError: another process has the lock.
     """
-    if not config.database_path.exists():
-        raise NoSuchThing(f"There is no database in {config.directory} yet; begin with: posthouse init")
+    try:
+        owner = config.directory.stat()
+    except OSError as problem:
+        raise NoSuchThing(
+            f"The directory {config.directory} cannot be used: {problem.strerror}; begin with: posthouse init"
+        ) from None
+    # Root must not leave files behind that the server's own user cannot open.
+    with acting_as(owner.st_uid, owner.st_gid):
+        return _call(config, name, arguments)
+
+
+def _call(config: Config, name: str, arguments: dict[str, Any]) -> Any:
     database = open_for_tool(config.database_path)
     try:
 

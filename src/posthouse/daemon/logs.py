@@ -1,8 +1,10 @@
 """One JSON object a line for machines, or one short line for people; a secret in neither.
 
-Fields: ``time`` (UTC), ``level``, ``system`` (who says it), ``event`` (the sentence), ``cid`` (the
-connection, where there is one), and whatever scalar values the event carries. Fields whose name sounds
-like a secret are left out, as are objects, whose ``repr`` may hold anything."""
+Fields: ``time`` (UTC), ``level``, ``system`` (who says it), ``event`` (its name, for machines; "-" for none),
+``message`` (the sentence), ``cid`` (the connection, where there is one), and whatever scalar values the
+event carries. Fields whose name sounds like a secret are left out, as are objects, whose ``repr`` may hold
+anything.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ def json_line(event: dict[str, Any]) -> str:
         "time": _time(event).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": _level(event),
         "system": str(event.get("log_namespace", "-")),
-        "event": _sentence(event),
+        "event": str(event.get("event", "-")),
+        "message": _sentence(event),
     }
     for key, value in event.items():
         if key.startswith("log_") or key in line or key in _LEGACY or _SECRET.search(key):

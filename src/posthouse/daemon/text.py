@@ -21,7 +21,7 @@ from posthouse.store import bodies, search
 
 __all__ = ["BATCH", "index_some"]
 
-BATCH = 20
+BATCH = 50
 MAX_BATCH_TEXT = 500_000  # characters; 2 MB of UTF-8 at most
 SHORT = 65_536  # bytes of a body whose text takes well under 5 ms
 

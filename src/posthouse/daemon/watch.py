@@ -58,7 +58,11 @@ class Watchdog:
             self.held += 1
             if now - self._said >= _QUIET:
                 self._said = now
-                _log.warn("the reactor was held for {milliseconds} ms", milliseconds=round(late * 1000))
+                _log.warn(
+                    "the reactor was held for {milliseconds} ms",
+                    event="daemon.held",
+                    milliseconds=round(late * 1000),
+                )
         if self.alive_every is not None and now >= self._next_alive:
             self._next_alive = now + self.alive_every
             self.alive()
