@@ -37,7 +37,7 @@ from posthouse.daemon.options import Options
 from posthouse.daemon.preflight import HeldPort, contexts, now
 from posthouse.daemon.stages import Stages
 from posthouse.daemon.systemd import notify, watchdog_seconds
-from posthouse.daemon.text import index_some
+from posthouse.daemon.text import CatchUp
 from posthouse.daemon.watch import Watchdog
 from posthouse.delivery.attempt import Sender
 from posthouse.delivery.bounce import Reporter
@@ -59,6 +59,7 @@ from posthouse.errors import ConfigError, PosthouseError
 from posthouse.http.limits import HttpLimits
 from posthouse.http.site import Router, Site
 from posthouse.mime.scan import Scanner
+from posthouse.model import News
 from posthouse.smtp.client import Relay, tcp_endpoints
 from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
 from posthouse.smtp.server import SMTPFactory
@@ -124,8 +125,9 @@ class MailServer(Service):
         self.certificates = contexts(config)
         self.bus = Bus()
         self.database = Database(
-            config.database_path, publish=self.bus.publish, to_reactor=reactor.callFromThread
+            config.database_path, publish=self._publish, to_reactor=reactor.callFromThread
         )
+        self.text = CatchUp(self.database, reactor)
         self.database.open()
         self.database.start()
         stages.started("store", self.database.stop)
@@ -139,6 +141,11 @@ class MailServer(Service):
         self._listen(self.options.held)
         self._signals()
         self._ready()
+
+    def _publish(self, news: News) -> None:
+        """A change is committed: wake who waits for it."""
+        self.text.heard()
+        self.bus.publish(news)
 
     def _pool(self, name: str, threads: int, queue: int) -> Pool:
         pool = Pool(name, threads, queue, self.reactor.callFromThread)
@@ -318,7 +325,7 @@ class MailServer(Service):
         self.chores = Chores(
             self.reactor,
             [
-                Chore("full text", lambda: index_some(self.database, self.reactor), every=5.0, pause=0.05),
+                Chore("full text", self.text.step, every=1.0, pause=0.05),
                 Chore("housekeeping", sweep, every=60.0),
                 Chore("certificate", certificate, every=3600.0),
             ],

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.daemon.text import BATCH, SHORT, index_some
+from posthouse.daemon.text import AT_LATEST, BATCH, QUIET, SHORT, CatchUp, index_some
 from posthouse.mime.draft import draft_from
 from posthouse.mime.scan import scan
 from posthouse.model import evolve
@@ -70,3 +70,34 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(self.find("afterwards"), [after])
         self.assertEqual(len(self.flushLoggedErrors()), 1)
         self.assertEqual(self.index(), 0)
+
+
+class CatchUpTests(IndexTests):
+    def setUp(self) -> None:
+        super().setUp()
+        self.catch_up = CatchUp(self.db, self.clock)
+
+    def index(self) -> int:
+        done = Deferred.fromCoroutine(self.catch_up.step())
+        for _ in range(BATCH + 1):
+            self.clock.advance(0)
+        return self.successResultOf(done)
+
+    def test_waits_until_a_burst_is_over(self) -> None:
+        self.assertEqual(self.index(), 0)
+        self.add(b"Subject: Clock\r\n\r\nThe pendulum swings.\r\n")
+        self.catch_up.heard()
+        self.assertEqual(self.index(), 0)
+        self.clock.advance(QUIET)
+        self.assertEqual(self.index(), 1)
+
+    def test_does_a_little_while_the_news_have_no_end(self) -> None:
+        self.index()
+        self.add(b"Subject: Clock\r\n\r\nThe pendulum swings.\r\n")
+        counts = []
+        for _ in range(int(AT_LATEST * 2) + 2):
+            self.clock.advance(0.5)
+            self.catch_up.heard()
+            counts.append(self.index())
+        self.assertEqual(sum(counts), 1)
+        self.assertEqual(counts.index(1), int(AT_LATEST * 2) - 1)

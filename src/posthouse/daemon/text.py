@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -19,13 +20,42 @@ from posthouse.mime.part import load_structure
 from posthouse.mime.summary import index_text
 from posthouse.store import bodies, search
 
-__all__ = ["BATCH", "index_some"]
+__all__ = ["BATCH", "CatchUp", "index_some"]
 
 BATCH = 50
 MAX_BATCH_TEXT = 500_000  # characters; 2 MB of UTF-8 at most
 SHORT = 65_536  # bytes of a body whose text takes well under 5 ms
 
+QUIET = 1.0  # seconds without news: the burst is over
+AT_LATEST = 20.0  # seconds between two batches while there is no end of news
+
 _log = Logger("posthouse.daemon")
+
+
+@define(eq=False)
+class CatchUp:
+    """When to index: not in the middle of a burst, but a little even while one does not end.
+
+    ``heard`` is told of every change that was committed.
+    """
+
+    db: IDatabase
+    clock: IReactorTime
+    _news: float = field(default=-1e9, init=False)
+    _indexed: float = field(default=-1e9, init=False)
+
+    def heard(self) -> None:
+        """Something was committed. Cheap: called for each item."""
+        self._news = self.clock.seconds()
+
+    async def step(self) -> int:
+        """One batch, if it is time for one. Returns how many items."""
+        now = self.clock.seconds()
+        if now - self._news < QUIET and now - self._indexed < AT_LATEST:
+            return 0
+        done = await index_some(self.db, self.clock)
+        self._indexed = now
+        return done
 
 
 async def index_some(db: IDatabase, clock: IReactorTime) -> int:
