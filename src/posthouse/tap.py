@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import ILogObserver, Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from posthouse.admin.control import ControlFactory
 from posthouse.admin.operations import Ports
@@ -32,6 +30,7 @@ from posthouse.config import Config, split_address
 from posthouse.daemon.chores import Chore, Chores
 from posthouse.daemon.front import Front
 from posthouse.daemon.limits import raise_file_limit
+from posthouse.daemon.listeners import over_tls, own_addresses, stop_listening
 from posthouse.daemon.logs import LineObserver
 from posthouse.daemon.options import Options
 from posthouse.daemon.preflight import HeldPort, contexts, now
@@ -224,7 +223,7 @@ class MailServer(Service):
                 delivery.smarthost_tls,
                 implicit_tls=port == 465,
             )
-        addresses = frozenset(_own_addresses(self.options.held))
+        addresses = frozenset(own_addresses(self.options.held))
         routes = Routes(
             system_resolver(self.reactor, self.random),
             frozenset([self.config.server.hostname.lower()]),
@@ -367,9 +366,9 @@ class MailServer(Service):
             factory = SMTPFactory(settings, self.intake, self.authenticator, starttls, self.reactor, limits)
             self.smtp_factories.append(factory)
             factories[service] = factory
-        factories["submissions"] = _over_tls(starttls, factories["submissions"], self.reactor)
+        factories["submissions"] = over_tls(starttls, factories["submissions"], self.reactor)
         web = self.certificates.server_context_factory([b"http/1.1"])
-        factories["https"] = _over_tls(web, self.site, self.reactor)
+        factories["https"] = over_tls(web, self.site, self.reactor)
         ports = []
         for one in held:
             ports.append(
@@ -377,7 +376,7 @@ class MailServer(Service):
             )
             one.socket.close()  # the reactor has its own copy
         self.stages.started("sessions", self._close_sessions)
-        self.stages.started("listeners", lambda: _stop_listening(ports))
+        self.stages.started("listeners", lambda: stop_listening(ports))
 
     def _close_sessions(self) -> Deferred[Any]:
         return DeferredList([factory.close_all() for factory in self.smtp_factories])
@@ -430,34 +429,3 @@ class MailServer(Service):
         super().stopService()
         notify(os.environ, "STOPPING=1", "STATUS=finishing what is under way")
         return self.stages.stop()
-
-
-def _over_tls(context: Any, factory: Any, reactor: Any) -> TLSMemoryBIOFactory:
-    return TLSMemoryBIOFactory(context, False, factory, clock=reactor)
-
-
-def _stop_listening(ports: list[Any]) -> Deferred[Any]:
-    return DeferredList([port.stopListening() or succeed(None) for port in ports])
-
-
-def _own_addresses(held: list[HeldPort]) -> set[str]:
-    """The addresses that we listen on; for "any", those that this machine would use to reach the world."""
-    found = set()
-    for one in held:
-        if one.service == "smtp":
-            address = one.address
-            found.add(address)
-            if address in ("0.0.0.0", "::"):
-                found.add(_outward(one.family) or address)
-    return found
-
-
-def _outward(family: socket.AddressFamily) -> str | None:
-    # Connecting a datagram socket sends nothing; the kernel only picks the source (RFC 5737, RFC 3849).
-    target = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((target, 9))
-            return str(probe.getsockname()[0])
-    except OSError:
-        return None

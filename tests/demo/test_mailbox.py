@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.demo.cast import Person
 from posthouse.demo.fill import fill
-from posthouse.demo.mailbox import DAY, DemoMessage, messages
+from posthouse.demo.mailbox import DemoMessage, messages
+from posthouse.demo.plans import DAY
 from posthouse.model import FolderType
 from posthouse.store import accounts, folders, items
 from posthouse.store.inline import InlineDatabase

@@ -14,6 +14,7 @@ LEVELS = {
     "model": 0,
     "interfaces": 0,
     "config": 0,
+    "settings": 0,
     "wbxml": 1,
     "mime": 1,
     "pim": 1,

@@ -154,6 +154,11 @@ class StoryTests(SynchronousTestCase):
             found = json.load(answer)
         self.assertEqual(found["Url"], f"{base}/Microsoft-Server-ActiveSync")
 
+    def test_the_front_page_runs_nothing(self) -> None:
+        with urllib.request.urlopen(self.daemon.facts["https"] + "/", context=self.daemon.tls()) as answer:
+            self.assertIn(b"Posthouse", answer.read())
+            self.assertIn("default-src 'none'", answer.headers["Content-Security-Policy"])
+
     def test_a_wrong_password_is_refused_everywhere(self) -> None:
         phone = Phone(self.daemon.facts["https"], self.ida, "wrong", cafile=self.daemon.facts["certificate"])
         self.assertEqual(phone.request("FolderSync", b"").status, 401)

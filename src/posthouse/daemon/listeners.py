@@ -1,0 +1,46 @@
+"""Small pieces around listening sockets."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from posthouse.daemon.preflight import HeldPort
+
+__all__ = ["over_tls", "own_addresses", "stop_listening"]
+
+
+def over_tls(context: Any, factory: Any, reactor: Any) -> TLSMemoryBIOFactory:
+    """The factory behind TLS from the first byte."""
+    return TLSMemoryBIOFactory(context, False, factory, clock=reactor)
+
+
+def stop_listening(ports: list[Any]) -> Deferred[Any]:
+    """Close listening ports; fires when all are closed."""
+    return DeferredList([port.stopListening() or succeed(None) for port in ports])
+
+
+def own_addresses(held: list[HeldPort]) -> set[str]:
+    """The addresses that we listen on; for "any", those that this machine would use to reach the world."""
+    found = set()
+    for one in held:
+        if one.service == "smtp":
+            address = one.address
+            found.add(address)
+            if address in ("0.0.0.0", "::"):
+                found.add(_outward(one.family) or address)
+    return found
+
+
+def _outward(family: socket.AddressFamily) -> str | None:
+    # Connecting a datagram socket sends nothing; the kernel only picks the source (RFC 5737, RFC 3849).
+    target = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
