@@ -13,7 +13,6 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from posthouse.delivery.keep import keep_body
 from posthouse.delivery.message import message_of
 from posthouse.delivery.trace import delivered_to_line, return_path_line
 from posthouse.errors import NoSuchAccount, PosthouseError
@@ -21,6 +20,7 @@ from posthouse.interfaces import IDatabase, IRelay
 from posthouse.model import BodyRef, Folder, FolderType, ItemDraft, RecipientResult, RelayJob
 from posthouse.store import accounts, delivery, folders
 from posthouse.store.bodies import PreparedBody
+from posthouse.store.keep import keep_body
 
 __all__ = ["CAUGHT", "Catcher"]
 

@@ -21,7 +21,6 @@ from zope.interface import implementer
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.directory import Directory, owns
 from posthouse.delivery.envelope import is_forwarded, local_copies, queue_rows
-from posthouse.delivery.keep import keep_body
 from posthouse.delivery.message import Message, message_of_spooled
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import NoSuchThing, NotPermitted, StorageFull, TryLater
@@ -29,6 +28,7 @@ from posthouse.interfaces import IDatabase, IMailIntake, ISpool
 from posthouse.mime import compose
 from posthouse.model import Account, Envelope, Recipient
 from posthouse.store import delivery
+from posthouse.store.keep import keep_body
 
 __all__ = ["MIN_FREE", "Intake", "is_eight_bit"]
 

@@ -26,7 +26,6 @@ from posthouse.delivery.bounce import Original, Reporter
 from posthouse.delivery.directory import Directory, find_route
 from posthouse.delivery.envelope import local_copies, queue_rows
 from posthouse.delivery.intake import MIN_FREE, is_eight_bit
-from posthouse.delivery.keep import keep_body
 from posthouse.delivery.message import Message, message_of
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import Malformed, NoSuchAccount, StorageFull, TooLarge, TryLater
@@ -39,6 +38,7 @@ from posthouse.mime.scan import Scanner, scan
 from posthouse.model import Account, BodyRef, Envelope, FolderType, ItemDraft, Recipient
 from posthouse.store import delivery
 from posthouse.store.bodies import PreparedBody
+from posthouse.store.keep import keep_body
 
 __all__ = ["MAX_RECIPIENTS", "Submission"]
 

@@ -8,19 +8,54 @@ What was sent ahead and is never referred to is swept by the store.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from posthouse.delivery.message import Message
+from attrs import frozen
+
 from posthouse.model import BodyRef
 from posthouse.store import bodies
 
-__all__ = ["SLICED_FROM", "keep_body"]
+__all__ = ["SLICED_FROM", "Bytes", "keep_body", "keep_bytes"]
 
 _INLINE = 65_536
 SLICED_FROM = 1 << 20
 
 
-async def keep_body(database: Any, pool: Any, message: Message, now: int) -> bodies.PreparedBody | BodyRef:
+class Readable(Protocol):
+    """What is kept: a message, in memory or in a file."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def data(self) -> bytes | None: ...
+    @property
+    def sha256(self) -> bytes: ...
+    @property
+    def read(self) -> Callable[[int, int], bytes]: ...
+
+
+@frozen(eq=False)
+class Bytes:
+    """A message that is in memory."""
+
+    data: bytes
+    sha256: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self.data[start:stop]
+
+
+async def keep_bytes(database: Any, pool: Any, data: bytes, now: int) -> bodies.PreparedBody | BodyRef:
+    """`keep_body` of bytes in memory."""
+    return await keep_body(database, pool, Bytes(data), now)
+
+
+async def keep_body(database: Any, pool: Any, message: Readable, now: int) -> bodies.PreparedBody | BodyRef:
     """Prepare or store the bytes of a message; the result is for ``store.delivery.deliver``.
 
     :param pool: ``run(function, *args)`` -> Deferred. :param now: ms since the epoch.
@@ -39,7 +74,7 @@ async def keep_body(database: Any, pool: Any, message: Message, now: int) -> bod
     return prepared
 
 
-async def _upload(database: Any, pool: Any, message: Message, now: int) -> BodyRef:
+async def _upload(database: Any, pool: Any, message: Readable, now: int) -> BodyRef:
     upload: int = await database.write(lambda tx: bodies.begin_upload(tx, now))
     digest = hashlib.sha256()
 
