@@ -57,6 +57,14 @@ class EndpointTests(SynchronousTestCase):
         self.assertIn("ms-server-activesync", wire.headers)
         self.assertEqual(wire.headers["content-length"], "0")
 
+    def test_without_credentials_a_wrong_method_is_401_too(self) -> None:
+        for method in ("GET", "HEAD", "PUT", "DELETE"):
+            wire = self.wire().get("/Microsoft-Server-ActiveSync", method=method)
+            self.assertEqual(wire.status, 401, method)
+            self.assertIn("basic", wire.headers["www-authenticate"].lower())
+        wire = self.wire().get("/Microsoft-Server-ActiveSync", GOOD)
+        self.assertEqual((wire.status, wire.headers["allow"]), (405, "OPTIONS, POST"))
+
     def test_options_without_credentials_is_401_with_the_same_headers(self) -> None:
         wire = self.wire().get("/Microsoft-Server-ActiveSync", method="OPTIONS")
         self.assertEqual(wire.status, 401)

@@ -61,6 +61,11 @@ class SendTests(SynchronousTestCase):
         self.assertEqual(wire.headers["content-length"], "0")
         self.assertNotIn("content-type", wire.headers)
 
+    def test_codes_that_http_does_not_know_are_named_too(self) -> None:
+        wire = Wire(_Gives(Reply(code=449))).get("/")
+        self.assertTrue(wire.out.startswith(b"HTTP/1.1 449 Retry after sending a PROVISION command\r\n"))
+        self.assertTrue(Wire(_Gives(Reply(code=503))).get("/").out.startswith(b"HTTP/1.1 503 Service "))
+
     def test_json_is_utf_8(self) -> None:
         wire = Wire(_Gives(json_reply({"a": "ä"}, 201, ((b"x-a", b"b"),)))).get("/")
         self.assertEqual((wire.status, wire.body), (201, '{"a": "ä"}'.encode()))

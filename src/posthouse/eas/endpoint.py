@@ -35,6 +35,7 @@ class Endpoint(AsyncResource):
     """The room as a resource."""
 
     methods = (b"OPTIONS", b"POST")
+    challenge_first = True
 
     def __init__(self, services: Services) -> None:
         super().__init__(services.pool)

@@ -24,6 +24,10 @@ BLOCK = 1 << 18
 _WORTH_PACKING = 1024
 _PACK_INLINE = 1 << 15
 _LEVEL = 4  # half the time of 6 for some percent of size
+_REASONS = {
+    413: b"Content Too Large",  # RFC 9110 15.5.14
+    449: b"Retry after sending a PROVISION command",  # MS-ASHTTP 2.2.2.1.1
+}  # that twisted.web calls by an older name, or does not know
 _PACKED_ALREADY = (b"image/", b"video/", b"audio/", b"application/zip", b"application/gzip")
 
 
@@ -111,7 +115,7 @@ async def send(request: Request, reply: Reply, pool: Pool) -> None:
     if request.gone:
         await _close(body)
         return
-    request.setResponseCode(reply.code)
+    request.setResponseCode(reply.code, _REASONS.get(reply.code))
     for name, value in reply.headers:
         request.setHeader(name, value)
     if reply.content_type:
