@@ -7,6 +7,7 @@ queue, pools, store."""
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -112,6 +113,11 @@ class MailServer(Service):
         super().startService()
         # A thread that computes must give the reactor its turn quickly.
         sys.setswitchinterval(0.0001)
+        # What is there now stays until the end: the collector need not look at it again and again. What mail
+        # leaves behind in cycles is little.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         raise_file_limit()
         try:
             self._start()

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import IO, Any
 
 from twisted.logger import ILogObserver, LogLevel, formatEvent
@@ -26,6 +27,22 @@ _SECRET = re.compile(r"passw|secret|authoriz|token|cookie|credential|\bkey\b", r
 _LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3, "critical": 4}
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+# Formats with names of fields alone, which ``str.format_map`` renders as ``formatEvent`` does, at a tenth
+# of its price.
+_SIMPLE = re.compile(r"(?:[^{}]|\{[A-Za-z_][A-Za-z0-9_]*\})*+")
+
+
+@lru_cache(maxsize=1000)
+def _is_simple(form: str) -> bool:
+    return _SIMPLE.fullmatch(form) is not None
+
+
+@lru_cache(maxsize=1000)
+def _is_told(key: str) -> bool:
+    return not (key.startswith("log_") or key in _LEGACY or _SECRET.search(key))
+
+
 def json_line(event: dict[str, Any]) -> str:
     """The event as one line of JSON, with its line end."""
     line: dict[str, Any] = {
@@ -36,7 +53,7 @@ def json_line(event: dict[str, Any]) -> str:
         "message": _sentence(event),
     }
     for key, value in event.items():
-        if key.startswith("log_") or key in line or key in _LEGACY or _SECRET.search(key):
+        if not _is_told(key) or key in line:
             continue
         if isinstance(value, str):
             line[key] = value[:MAX_VALUE]
@@ -45,7 +62,7 @@ def json_line(event: dict[str, Any]) -> str:
     failure = event.get("log_failure")
     if failure is not None:
         line["trace"] = failure.getTraceback()[-MAX_TRACE:]
-    return json.dumps(line, ensure_ascii=False) + "\n"
+    return _encode(line) + "\n"
 
 
 def text_line(event: dict[str, Any]) -> str:
@@ -69,6 +86,12 @@ _LEGACY = {"isError", "message", "time", "system", "format", "failure", "why", "
 
 def _sentence(event: dict[str, Any]) -> str:
     try:
+        form = event.get("log_format")
+        if isinstance(form, str) and _is_simple(form):
+            try:
+                return form.format_map(event)[:MAX_VALUE]
+            except KeyError:
+                pass  # formatEvent says which field is missing
         text = formatEvent(event)
     except Exception:  # an argument whose repr raises must not stop the log
         text = str(event.get("log_format", "?"))
@@ -85,6 +108,8 @@ def _level(event: dict[str, Any]) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from posthouse.errors import RelayDenied
 from posthouse.interfaces import IDatabase
@@ -75,6 +75,11 @@ class Directory:
         :raises NoSuchAccount: a local domain without such a user. :raises TryLater: disabled, busy store.
         :raises RelayDenied: elsewhere, and nobody has logged in.
         """
+        kept = self._kept.get(address)
+        if kept is not None and self.seconds() < kept[0]:
+            route: Route = kept[1]
+            if route.local or account is not None:
+                return succeed(route.recipient)
         return Deferred.fromCoroutine(self._route(address, account))
 
     def owned(self, account_id: int) -> Deferred[frozenset[str]]:

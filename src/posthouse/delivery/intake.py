@@ -13,8 +13,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from attrs import define
-from twisted.internet.defer import Deferred
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -33,7 +33,8 @@ from posthouse.store.keep import keep_body
 __all__ = ["MIN_FREE", "Intake", "is_eight_bit"]
 
 MIN_FREE = 100 * 1024 * 1024
-
+# seconds for which the free space that was seen holds; the disk cannot fill faster than the reserve allows
+_LOOK_AGAIN = 0.5
 
 _log = Logger()
 
@@ -60,6 +61,8 @@ class Intake:
     poke: Callable[[], None]
     free_space: Callable[[], int]
     min_free: int = MIN_FREE
+    _looked: float = field(default=-_LOOK_AGAIN, init=False)
+    _free: int = field(default=0, init=False)
 
     def forget_routes(self) -> None:
         """Accounts, aliases or domains were changed."""
@@ -70,14 +73,18 @@ class Intake:
 
         :raises StorageFull: the disk is nearly full.
         """
-        return Deferred.fromCoroutine(self._check_sender(sender, account))
-
-    async def _check_sender(self, sender: str, account: Account | None) -> None:
-        free = self.free_space()
-        if free < self.min_free:
-            raise StorageFull(cause=f"only {free} bytes are free, {self.min_free} are needed")
+        now = self.seconds()
+        if not 0 <= now - self._looked < _LOOK_AGAIN:
+            self._looked, self._free = now, self.free_space()
+        if self._free < self.min_free:
+            cause = f"only {self._free} bytes are free, {self.min_free} are needed"
+            self._looked = -_LOOK_AGAIN
+            return fail(StorageFull(cause=cause))
         if account is None or not sender:
-            return
+            return succeed(None)
+        return Deferred.fromCoroutine(self._check_owner(sender, account))
+
+    async def _check_owner(self, sender: str, account: Account) -> None:
         if not owns(await self.directory.owned(account.id), sender):
             raise NotPermitted(
                 "You may not send as this address.", cause=f"{account.address} as {sender[:200]}"

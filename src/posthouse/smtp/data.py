@@ -17,8 +17,16 @@ _END = b"\r\n.\r\n"
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
+# All bytes but NUL, LF and CR.
+_HARMLESS = bytes(byte for byte in range(256) if byte not in b"\0\n\r")
+
+
 def flaw(block: bytes) -> str:
     """The name of what must not be in a message, or "". The block does not end in the middle of a CRLF."""
+    # One pass instead of four: with the rest taken out, a clean block is CRLFs and nothing else.
+    left = block.translate(None, _HARMLESS)
+    if left == b"\r\n" * (len(left) >> 1):
+        return ""
     pairs = block.count(b"\r\n")
     if block.count(b"\n") != pairs:
         return "bare LF"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 from collections.abc import Iterable
 
 from attrs import frozen
@@ -62,9 +63,16 @@ class PreparedBody:
     chunks: tuple[bytes, ...]
 
 
+# A compressor's tables cost as much as the compression of a short message: each thread keeps its own.
+_kept = threading.local()
+
+
 def prepare_chunk(data: bytes) -> bytes:
     """One chunk as it is stored. Pure CPU; releases the interpreter's lock while it compresses."""
-    packed = zstd.compress(data, _LEVEL)
+    compressor = getattr(_kept, "compressor", None)
+    if compressor is None:
+        compressor = _kept.compressor = zstd.ZstdCompressor(_LEVEL)
+    packed: bytes = compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
     return packed if len(packed) < len(data) else data
 
 

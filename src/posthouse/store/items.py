@@ -69,14 +69,15 @@ _INSERT = (
 
 
 def _take_number(tx: Transaction, mailbox_id: int, size: int) -> int:
-    """A fresh number, and the mailbox ``size`` bytes larger. (Cheaper than UPDATE ... RETURNING.)"""
-    tx.execute(
-        "UPDATE mailbox SET counter = counter + 1, size = size + ? WHERE id = ? AND counter < ?",
+    """A fresh number, and the mailbox ``size`` bytes larger."""
+    number = tx.value(
+        "UPDATE mailbox SET counter = counter + 1, size = size + ? WHERE id = ? AND counter < ? "
+        "RETURNING counter",
         (size, mailbox_id, LAST_NUMBER),
     )
-    if tx.rowcount <= 0:
+    if number is None:
         raise no_number(tx, mailbox_id)
-    return int(tx.value("SELECT counter FROM mailbox WHERE id = ?", (mailbox_id,)))
+    return int(number)
 
 
 def count_in(tx: Transaction, folder_id: int, visible: int, unread: int) -> int:
