@@ -121,6 +121,19 @@ class IMailIntake(Interface):
         """
 
 
+class IParcel(Interface):
+    """A message that is ready to be sent, see ``IOutbox.prepare``."""
+
+    def hand_over(tx: Any) -> None:
+        """Send it in the caller's transaction; may run again when the transaction is repeated.
+
+        Local copies, the Sent item and the rows of the queue are there when the transaction commits, or none is.
+        """
+
+    def departed() -> None:
+        """The transaction is durable: let the queue look at once. Without it, it looks a little later."""
+
+
 class IOutbox(Interface):
     """Where the compose commands hand their mail; see ``posthouse.delivery.submission``."""
 
@@ -136,6 +149,13 @@ class IOutbox(Interface):
         :param in_transaction: ``f(tx) -> result`` runs in the same transaction first (replied marks, the record
             of the ClientId); raising a PosthouseError there cancels everything. The Deferred fires with its result.
         :raises NotPermitted: From is not an address of the account. :raises Malformed: no recipient, not MIME.
+        """
+
+    def prepare(account: Account, message: bytes, save_in_sent: bool) -> Deferred[Any]:
+        """Everything of ``submit`` that can be done ahead of the transaction: fires with an ``IParcel``.
+
+        For who sends within a transaction of his own, perhaps more than one message, or none after all: nothing is
+        sent before ``IParcel.hand_over``. :raises: as ``submit``.
         """
 
 

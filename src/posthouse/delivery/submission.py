@@ -29,7 +29,7 @@ from posthouse.delivery.intake import MIN_FREE, is_eight_bit
 from posthouse.delivery.message import Message, message_of
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import Malformed, NoSuchAccount, StorageFull, TooLarge, TryLater
-from posthouse.interfaces import IDatabase, IOutbox
+from posthouse.interfaces import IDatabase, IOutbox, IParcel
 from posthouse.mime import compose
 from posthouse.mime.addresses import Mailbox, fold_address, format_mailbox, normalise_address, parse_mailboxes
 from posthouse.mime.part import Part
@@ -40,7 +40,7 @@ from posthouse.store import delivery
 from posthouse.store.bodies import PreparedBody
 from posthouse.store.keep import keep_body
 
-__all__ = ["MAX_RECIPIENTS", "Submission"]
+__all__ = ["MAX_RECIPIENTS", "Parcel", "Submission"]
 
 MAX_RECIPIENTS = 500
 _SLICE = 1 << 20  # bytes scanned in one turn of the reactor
@@ -48,10 +48,13 @@ _SLICE = 1 << 20  # bytes scanned in one turn of the reactor
 _log = Logger()
 
 
-@frozen
-class _Parcel:
-    """Everything that the transaction needs."""
+@implementer(IParcel)
+@frozen(eq=False)
+class Parcel:
+    """See ``IParcel``; everything that the transaction needs."""
 
+    sender: Submission
+    save_in_sent: bool
     account: Account
     name: str
     now: int
@@ -62,6 +65,12 @@ class _Parcel:
     draft: ItemDraft
     sent_body: PreparedBody | BodyRef
     sent_draft: ItemDraft
+
+    def hand_over(self, tx: Any) -> None:
+        self.sender.store(tx, self)
+
+    def departed(self) -> None:
+        self.sender.departed(self)
 
 
 @implementer(IOutbox)
@@ -98,30 +107,43 @@ class Submission:
         """
         return Deferred.fromCoroutine(self._submit(account, message, save_in_sent, in_transaction))
 
+    def prepare(self, account: Account, message: bytes, save_in_sent: bool) -> Deferred[Parcel]:
+        """See ``IOutbox``. :raises TooLarge: :raises StorageFull: as `submit`."""
+        return Deferred.fromCoroutine(self._prepare(account, message, save_in_sent))
+
     async def _submit(
         self, account: Account, data: bytes, save_in_sent: bool, in_transaction: Callable[[Any], Any] | None
     ) -> Any:
+        parcel = await self._prepare(account, data, save_in_sent)
+
+        def write(tx: Any) -> Any:
+            result = in_transaction(tx) if in_transaction is not None else None
+            self.store(tx, parcel)
+            return result
+
+        result = await self.database.write(write)
+        self.departed(parcel)
+        return result
+
+    async def _prepare(self, account: Account, data: bytes, save_in_sent: bool) -> Parcel:
         if len(data) > self.size_limit:
             raise TooLarge("The message is too large.", cause=f"{len(data)} bytes")
         if self.free_space() < self.min_free:
             raise StorageFull(cause="the disk is nearly full")
-        parcel = await self._parcel(account, message_of(data, await self._scan(data)))
-        result, remote = await self.database.write(
-            lambda tx: self._store(tx, parcel, save_in_sent, in_transaction)
-        )
-        if remote:
-            self.poke()
+        return await self._parcel(account, message_of(data, await self._scan(data)), save_in_sent)
+
+    def departed(self, parcel: Parcel) -> None:
+        """A parcel was handed over, and that is durable."""
+        self.poke()
         _log.info(
             "{queue_id} submitted by {account}: {size} bytes for {recipients} recipients",
             event="mail.submitted",
             queue_id=parcel.name,
-            account=account.address,
-            size=len(data),
+            account=parcel.account.address,
+            size=parcel.message.size,
             recipients=len(parcel.addresses),
-            remote=remote,
             message_id=parcel.draft.message_id,
         )
-        return result
 
     async def _scan(self, data: bytes) -> Part:
         if len(data) <= _SLICE:
@@ -132,7 +154,7 @@ class Submission:
             await deferLater(self.clock, 0)
         return scanner.close()
 
-    async def _parcel(self, account: Account, message: Message) -> _Parcel:
+    async def _parcel(self, account: Account, message: Message, save_in_sent: bool) -> Parcel:
         now = int(self.clock.seconds() * 1000)
         name = queue_id(now, self.random.getrandbits(24))
         fields = message.fields
@@ -154,14 +176,14 @@ class Submission:
         else:
             sent_body = await keep_body(self.database, self.pool, message, now)
             sent_draft = message.draft(now, added)
-        return _Parcel(account, name, now, added, addresses, seen, body, draft, sent_body, sent_draft)
+        return Parcel(
+            self, save_in_sent, account, name, now, added, addresses, seen, body, draft, sent_body, sent_draft
+        )
 
-    def _store(
-        self, tx: Any, parcel: _Parcel, save_in_sent: bool, in_transaction: Callable[[Any], Any] | None
-    ) -> tuple[Any, int]:
-        result = in_transaction(tx) if in_transaction is not None else None
+    def store(self, tx: Any, parcel: Parcel) -> None:
+        """Deliver, queue and file a parcel in a transaction."""
         account, now = parcel.account, parcel.now
-        if save_in_sent:
+        if parcel.save_in_sent:
             sent = delivery.Copy(
                 account.mailbox_id, account.address, parcel.added, FolderType.SENT, read=True
             )
@@ -193,7 +215,6 @@ class Submission:
         if unknown:
             original = Original(account.address, parcel.added + parcel.message.head, now)
             self.reporter.deliver(tx, self.reporter.failed(original, unknown, now), now)
-        return result, len(rows)
 
 
 def _refused(address: str, status: str, text: str) -> RecipientStatus:
