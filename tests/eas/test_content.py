@@ -502,7 +502,6 @@ class OptionsTests(SynchronousTestCase):
             self.preference(kind, E(AirSyncBase.Preview, 256)),
             E(AirSync.Options, E(AirSyncBase.BodyPreference, kind), E(AirSyncBase.BodyPreference, kind)),
             E(AirSync.Options, E(AirSync.Conflict, 2)),
-            E(AirSync.Options, E(AirSync.Conflict, 1), E(AirSync.Conflict, 1)),
             E(AirSync.Options, E(AirSync.MIMETruncation, 9)),
         ):
             with self.assertRaises(StatusError) as caught:

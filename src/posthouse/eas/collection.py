@@ -24,6 +24,7 @@ from posthouse.eas.generation import (
     next_generation,
     shrunk,
 )
+from posthouse.eas.ids import RECIPIENT_CACHE
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.window import BOTTOM, Batch, State
 from posthouse.model import Arrival, ChangeGroup, Flag, Folder, FolderType, Gone, Item, Mark
@@ -111,6 +112,7 @@ class Ask:
     :ivar window: None when absent.
     :ivar options: None when there is no Options block: then the last one holds.
     :ivar supported: None when there is no Supported element.
+    :ivar conversations: whether there is a ConversationMode element, whatever it says.
     """
 
     collection_id: str
@@ -122,6 +124,7 @@ class Ask:
     deletes_as_moves: bool = True
     class_name: str = ""
     orders: tuple[Order, ...] = ()
+    conversations: bool = False
 
     @property
     def wants_changes(self) -> bool:
@@ -208,7 +211,7 @@ def evaluate(tx: Transaction, desk: Desk, ask: Ask) -> Outcome:
     In a reading transaction nothing is kept: ``Outcome.record`` says what has to be, before the answer leaves.
     Orders need a writing one.
     """
-    folder = _folder(tx, desk.mailbox_id, ask.collection_id)
+    folder = folder_named(tx, desk.mailbox_id, ask.collection_id)
     if folder is None:
         return Outcome(ask, HIERARCHY_CHANGED, ask.key)
     if ask.key == "0":
@@ -241,7 +244,10 @@ def keep(tx: Transaction, device: int, folder: Folder, record: Record, now: int)
     )
 
 
-def _folder(tx: Transaction, mailbox_id: int, collection_id: str) -> Folder | None:
+def folder_named(tx: Transaction, mailbox_id: int, collection_id: str) -> Folder | None:
+    """The folder behind a CollectionId, None when there is none that may be synchronised."""
+    if collection_id == RECIPIENT_CACHE:
+        return folders.folder_of_type(tx, mailbox_id, FolderType.RECIPIENT_CACHE)
     number = object_number(collection_id)
     folder = folders.folder_by_number(tx, mailbox_id, number) if number else None
     return folder if folder is not None and not folder.hidden else None
@@ -254,8 +260,6 @@ def object_number(text: str) -> int:
 
 def _begin(tx: Transaction, desk: Desk, ask: Ask, folder: Folder) -> Outcome:
     """Key 0: forget what the device had, and give it a key (commands, if any, are not looked at)."""
-    if ask.get_changes:
-        return Outcome(ask, PROTOCOL_ERROR, "0", folder)  # R3128
     state = State.begin(numbers.top_number(tx, desk.mailbox_id))
     options = ask.options or MailOptions()
     generation = Generation(
@@ -305,7 +309,8 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
         if fitting < batch.size:
             batch, state = window.decide(before, feed, target, fitting, again)
         offered = tuple(again & set(batch.adds))
-    says = bool(batch.size or ask.orders or base.replay)
+    # An older key that asks for no changes and brings none is left as it is: nothing was said (R3125).
+    says = bool(batch.size or ask.orders or (base.replay and ask.wants_changes))
     generation = next_generation(
         base,
         state,
@@ -327,7 +332,7 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
         says=says,
         generation=generation,
     )
-    if says or _worth_keeping(base, generation):
+    if says or (not base.replay and _worth_keeping(base, generation)):
         outcome.record = Record(
             base.key, base.proved.dump(), outcome.key, generation.dump(), tuple(put_aside), offered
         )

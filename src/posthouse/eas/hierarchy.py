@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from attrs import evolve, field, frozen
 
@@ -122,8 +123,7 @@ def _parents_first(added: Sequence[Folder]) -> tuple[Folder, ...]:
 
 
 def visible(folder: Folder) -> bool:
-    """Whether devices are shown this folder."""
-    # The recipient information cache is listed once something serves it (R81, R100).
+    """Whether devices may do something with this folder; the recipient information cache is only looked at."""
     return not folder.hidden and folder.type != FolderType.RECIPIENT_CACHE
 
 
@@ -145,6 +145,22 @@ def proved(row: StateRow | None, key: str) -> HierarchyState:
             told = HierarchyState.load(row.new).told
             state = HierarchyState.load(row.old)
             return evolve(state, told=max(told, state.told))
+    raise BadSyncKey(cause="neither the last key of the hierarchy nor the one before")
+
+
+def _of_another(tx: Transaction, device_row: int, key: str) -> HierarchyState:
+    """The generation that a key names on another device of the same account.
+
+    Outlook may come with another DeviceId after each start, and Microsoft's own test of R5024 takes a key from
+    one device to another: the key says what of this very mailbox is known, whoever knows it.
+
+    :raises BadSyncKey: no device of the account has that key.
+    """
+    device = devices.device_by_id(tx, device_row)
+    for other in devices.devices(tx, device.account_id) if device is not None else ():
+        if other.id != device_row:
+            with suppress(BadSyncKey):
+                return proved(load(tx, other.id), key)
     raise BadSyncKey(cause="neither the last key of the hierarchy nor the one before")
 
 
@@ -178,29 +194,43 @@ class Answered:
 
 
 def synchronise(
-    tx: Transaction, mailbox_id: int, device_row: int, key: str, fresh: str, now: int
+    tx: Transaction,
+    mailbox_id: int,
+    device_row: int,
+    key: str,
+    fresh: str,
+    now: int,
+    *,
+    recipient_cache: bool = False,
 ) -> Answered:
     """Decide a FolderSync and keep its state, in one writing transaction.
 
     :param key: of the request, "0" for the first. :param fresh: the key for the next generation.
+    :param recipient_cache: whether the recipient information cache is listed: from 14.0 on (R4685).
     :raises BadSyncKey: unknown key, or a device below the tombstone horizon.
     """
     top = numbers.top_number(tx, mailbox_id)
     if key == "0":
-        listed = [folder for folder in folders.list_folders(tx, mailbox_id) if visible(folder)]
+        listed = [
+            folder
+            for folder in folders.list_folders(tx, mailbox_id)
+            if visible(folder) or (recipient_cache and folder.type == FolderType.RECIPIENT_CACHE)
+        ]
         state = HierarchyState(high=top, told=top, at=now)
         # Collection states stay: Gmail asks with key 0 after each update of the app and would fetch all anew.
         save(tx, device_row, ("", HierarchyState()), (fresh, state), now)
         return Answered(fresh, Delta(added=_parents_first(listed)), first=True)
     row = load(tx, device_row)
-    state = proved(row, key)
+    try:
+        state = proved(row, key)
+    except BadSyncKey:
+        row, state = None, _of_another(tx, device_row, key)
     if state.high < folders.folder_horizon(tx, mailbox_id):
         raise BadSyncKey(cause="the device was away for longer than tombstones are kept")
     changed, gone = folders.folder_changes(tx, mailbox_id, state.high, _MOST)
     delta = difference(state, [folder for folder in changed if visible(folder)], gone, state.told)
     following = HierarchyState(high=top, told=max(top, state.told), at=now)
-    assert row is not None
-    if not delta.count and key == row.new_key:
+    if row is not None and not delta.count and key == row.new_key:
         # Nothing to say: the key stays. The number moves on now and then, or when exceptions can be
         # forgotten.
         if now - state.at > _REFRESH or state.own or state.gone:

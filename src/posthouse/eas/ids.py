@@ -6,8 +6,18 @@ number names nothing, so it never raises. MS-ASCMD 2.2.3.166 (at most 64 charact
 
 from __future__ import annotations
 
+from posthouse.model import Folder, FolderType
+
 #: What no folder and no item has.
 NOBODY = -1
+
+#: The CollectionId of the recipient information cache, the one folder that is named by a word (R2037).
+RECIPIENT_CACHE = "RI"
+
+
+def folder_name(folder: Folder) -> str:
+    """The CollectionId, ServerId or ParentId of a folder."""
+    return RECIPIENT_CACHE if folder.type == FolderType.RECIPIENT_CACHE else str(folder.number)
 
 
 def parse_number(text: str | None) -> int:

@@ -48,9 +48,10 @@ MOST_BYTES = 8192
 MOST_VALUE = 1024
 
 _PLAIN = re.compile(rb"(?i)(?:^|&)(?:cmd|user|deviceid|devicetype)=")
-#: MS-ASHTTP 2.2.1.1.1.2.3: no commas or special characters. Some clients send a GUID with braces.
-_DEVICE_ID = re.compile(r"[A-Za-z0-9._:{}\-]{1,128}")
-_DEVICE_TYPE = re.compile(r"[A-Za-z0-9._:+ ()/\-]{1,64}")
+#: MS-ASHTTP 2.2.1.1.1.2.3: at most 32 characters, no commas or special characters. Longer ones are refused
+#: for both (MS-ASCMD R4828, R4830).
+_DEVICE_ID = re.compile(r"[A-Za-z0-9._:{}\-]{1,32}")
+_DEVICE_TYPE = re.compile(r"[A-Za-z0-9._:+ ()/\-]{1,32}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
 

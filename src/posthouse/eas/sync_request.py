@@ -114,10 +114,12 @@ class SyncRequest:
     window: int = 512
     partial: bool = False
 
-    def cached(self) -> SyncRequest:
-        """As it is kept for an empty or partial request to come: without the client's commands."""
-        asks = tuple(evolve(ask, orders=()) for ask in self.asks)
-        return evolve(self, asks=asks, partial=False)
+    def cached(self) -> SyncRequest | None:
+        """As it is kept for an empty or partial request to come: without the client's commands, and without
+        what has yet to begin, since key 0 a second time would begin anew. None when nothing is left.
+        """
+        asks = tuple(evolve(ask, orders=()) for ask in self.asks if ask.key != "0")
+        return evolve(self, asks=asks, partial=False) if asks else None
 
     def over(self, cached: SyncRequest) -> SyncRequest:
         """A partial request on top of the cached one (R3644)."""
@@ -158,6 +160,8 @@ def read_request(root: Element) -> tuple[SyncRequest, list[str]]:
     )
     if len({ask.collection_id for ask in asks}) < len(asks):
         raise StatusError(PROTOCOL_ERROR, "a collection stands twice")
+    if any(ask.get_changes and ask.key == "0" for ask in asks):
+        raise StatusError(PROTOCOL_ERROR, "GetChanges with key 0")  # R3128, R5838: of the whole request
     if sum(len(ask.orders) for ask in asks) > MOST_ORDERS:
         raise StatusError(PROTOCOL_ERROR, f"more than {MOST_ORDERS} commands")  # R5659
     wait, heartbeat = root.find(AirSync.Wait), root.find(AirSync.HeartbeatInterval)
@@ -201,20 +205,26 @@ def _ask(element: Element) -> Ask:
         orders=tuple(_order(child) for child in commands.children if child.tag in _KINDS)
         if commands is not None
         else (),
+        conversations=element.find(AirSync.ConversationMode) is not None,
     )
 
 
 def _options(element: Element) -> MailOptions | None:
     """The block for the folder's own class; a second one asks for SMS, of which there is none here."""
     found: MailOptions | None = None
+    classes: list[str] = []
     for block in element.findall(AirSync.Options):
         options = read_options(block, PROTOCOL_ERROR)
         if options.filter_type > 8:
             raise StatusError(PROTOCOL_ERROR, f"FilterType {options.filter_type}")
+        classes.append(options.class_name or "Email")
         if options.class_name != "SMS":
             found = options
         elif found is None:
             found = MailOptions()
+    if len(classes) > 1 and set(classes) != {"Email", "SMS"}:
+        # R930, R934, R935
+        raise StatusError(PROTOCOL_ERROR, f"Options for {' and '.join(classes)}")
     return found
 
 

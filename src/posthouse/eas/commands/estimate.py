@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from posthouse.eas import collection
 from posthouse.eas.call import Call
-from posthouse.eas.content.options import read_options
+from posthouse.eas.content.options import filter_fits, read_options
 from posthouse.eas.grammar import MANY, Child, Rule
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import Status, StatusError
-from posthouse.store import folders
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import AirSync
 from posthouse.wbxml.tags import GetItemEstimate as G
@@ -36,7 +35,8 @@ _GRAMMAR = Rule(
                         kind="container",
                         rule=Rule(
                             {
-                                AirSync.SyncKey: Child(least=1, length=64),
+                                # Missing is looked at below: an error of the collection alone (R4130).
+                                AirSync.SyncKey: Child(),
                                 G.CollectionId: Child(least=1, least_length=1, length=64),
                                 G.Class: Child(length=40),
                                 AirSync.Class: Child(length=40),
@@ -70,20 +70,29 @@ class GetItemEstimate(Command):
 
     async def _one(self, call: Call, element: Element) -> Element:
         name = element.text(G.CollectionId) or ""
-        key = element.text(AirSync.SyncKey) or "0"
+        key = element.text(AirSync.SyncKey)
         filter_type, cap = self._filter(element)
         mailbox, device, now = call.account.mailbox_id, call.device.id, call.now()
 
         def count(tx: Transaction) -> int:
-            number = collection.object_number(name)
-            folder = folders.folder_by_number(tx, mailbox, number) if number else None
-            if folder is None or folder.hidden:
+            folder = collection.folder_named(tx, mailbox, name)
+            if folder is None:
                 raise StatusError(INVALID_COLLECTION)
+            item_class = folder.type.item_class
+            if element.find(AirSync.ConversationMode) is not None and item_class != "Email":
+                raise StatusError(Status.INVALID_XML, f"ConversationMode for {item_class}")  # R2100
+            if filter_type > 8 or key is None:
+                raise StatusError(Status.INVALID_XML, f"key {key!r}, FilterType {filter_type}")  # R2984
+            if not filter_fits(item_class, filter_type):
+                # R3005-3024: strange, but so it is written, and of the whole command.
+                raise StatusError(Status.SERVER_ERROR, f"FilterType {filter_type} for {item_class}")
             return collection.count_news(tx, mailbox, device, folder, key, filter_type, now)
 
         try:
             counted: int = await call.read(count)
         except StatusError as error:
+            if error.status == Status.SERVER_ERROR:
+                raise
             return E(
                 G.Response,
                 E(G.Status, error.status),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from posthouse.eas import hierarchy
 from posthouse.eas.call import Answer, Call
 from posthouse.eas.grammar import Child, Rule
+from posthouse.eas.ids import folder_name
 from posthouse.eas.registry import Command, command, write_commands
-from posthouse.eas.statuses import StatusError
+from posthouse.eas.statuses import Status, StatusError
 from posthouse.eas.versions import write_versions
 from posthouse.errors import BadSyncKey
 from posthouse.model import Folder
@@ -23,17 +24,25 @@ class FolderSync(Command):
     """Answers with what changed since a key, or with everything for key 0."""
 
     grammar = Rule(
-        {FolderHierarchy.SyncKey: Child(least=1, least_length=1, length=64, status=MALFORMED)},
+        # An empty key is a wrong one (R4083).
+        {FolderHierarchy.SyncKey: Child()},
         status=MALFORMED,
     )
 
     async def run(self, call: Call) -> Answer:
         assert call.request is not None
+        if call.request.find(FolderHierarchy.SyncKey) is None:
+            # R4086; a document of foreign elements alone is one that cannot be decoded (R4815).
+            raise StatusError(Status.INVALID_WBXML if call.request.children else MALFORMED, "no SyncKey")
         key = call.request.text(FolderHierarchy.SyncKey) or ""
         fresh, now = call.services.random_key(), call.now()
         mailbox, row = call.account.mailbox_id, call.device.id
         try:
-            answered = await call.write(lambda tx: hierarchy.synchronise(tx, mailbox, row, key, fresh, now))
+            answered = await call.write(
+                lambda tx: hierarchy.synchronise(
+                    tx, mailbox, row, key, fresh, now, recipient_cache=call.version >= (14, 0)
+                )
+            )
         except BadSyncKey as error:
             raise StatusError(BAD_KEY, error.cause) from error
         delta = answered.delta
@@ -58,7 +67,7 @@ class FolderSync(Command):
 def _shown(tag: str, folder: Folder) -> Element:
     return E(
         tag,
-        E(FolderHierarchy.ServerId, folder.number),
+        E(FolderHierarchy.ServerId, folder_name(folder)),
         E(FolderHierarchy.ParentId, folder.parent),
         E(FolderHierarchy.DisplayName, folder.name),
         E(FolderHierarchy.Type, int(folder.type)),

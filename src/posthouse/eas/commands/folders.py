@@ -44,7 +44,8 @@ _CREATABLE = frozenset(
 #: What FolderUpdate and FolderDelete may touch: everything that a user made.
 _OWN = _CREATABLE | {FolderType.UNKNOWN}
 
-_KEY = Child(least=1, least_length=1, length=64)
+#: An empty or overlong key is a wrong one (9); only a missing one is malformed (R4568, R4573).
+_KEY = Child(least=1)
 _ID = Child(least=1, least_length=1, length=64)
 _NAME = Child(least=1, least_length=1, length=_MOST_NAME)
 
@@ -160,6 +161,8 @@ class FolderUpdate(Command):
             FolderHierarchy.ServerId: _ID,
             FolderHierarchy.ParentId: _ID,
             FolderHierarchy.DisplayName: _NAME,
+            # R3102
+            FolderHierarchy.Status: Child(most=0),
         },
         status=MALFORMED,
     )

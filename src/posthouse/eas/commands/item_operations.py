@@ -16,7 +16,7 @@ from posthouse.eas.content.email import MailReader
 from posthouse.eas.content.options import MailOptions, read_options
 from posthouse.eas.encoding import encode_answer
 from posthouse.eas.hierarchy import visible
-from posthouse.eas.ids import parse_file_reference, parse_number
+from posthouse.eas.ids import RECIPIENT_CACHE, parse_file_reference, parse_number
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import Status, StatusError
 from posthouse.errors import NoSuchFolder, NoSuchItem, NotPermitted, PosthouseError, TooLarge
@@ -74,6 +74,9 @@ class ItemOperations(Command):
             raise StatusError(PROTOCOL_ERROR, "no operation")
         if len(operations) > _MOST_OPERATIONS:
             raise StatusError(TOO_LARGE, f"{len(operations)} operations")
+        for operation in operations:
+            if operation.tag == I.Fetch:
+                _validate(operation)
         parts = _Parts(call.accept_multipart)
         answers: dict[str, list[Element]] = {I.Move: [], I.EmptyFolderContents: [], I.Fetch: []}
         for operation in operations:
@@ -111,6 +114,9 @@ class ItemOperations(Command):
         named = operation.text(AirSync.CollectionId)
         if not named:
             return E(I.EmptyFolderContents, E(I.Status, PROTOCOL_ERROR), E(AirSync.CollectionId, named or ""))
+        if named == RECIPIENT_CACHE:
+            # R196, R4167
+            return E(I.EmptyFolderContents, E(I.Status, ACCESS_DENIED), E(AirSync.CollectionId, named))
         try:
             removed = await self._empty_folder(
                 call, parse_number(named), operation.find(I.Options, I.DeleteSubFolders) is not None
@@ -210,6 +216,18 @@ class ItemOperations(Command):
         )
 
 
+def _validate(asked: Element) -> None:
+    """What is wrong in the form of one Fetch is wrong with the whole command, before anything is done.
+
+    :raises StatusError: 2 (R765, R3547, MS-ASAIRS R346, R10030), 164.
+    """
+    if len(asked.findall(AirSyncBase.FileReference)) > 1:
+        raise StatusError(PROTOCOL_ERROR, "two files in one Fetch")
+    if _option(asked, I.Range) is not None and not (_option(asked, I.Range) or "").strip():
+        raise StatusError(PROTOCOL_ERROR, "an empty Range")
+    read_options(asked.find(I.Options), PROTOCOL_ERROR)
+
+
 def _refused(asked: Element, status: int) -> Element:
     """A Fetch that failed: its status and the names it was asked by, in the order of the schema."""
     names = (
@@ -222,7 +240,7 @@ def _refused(asked: Element, status: int) -> Element:
     return E(
         I.Fetch,
         E(I.Status, int(status)),
-        [E(tag, text) for tag in names if (text := asked.text(tag)) is not None],
+        [E(tag, text) for tag in names if (text := asked.text(tag))],
     )
 
 

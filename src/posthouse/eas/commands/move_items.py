@@ -10,7 +10,7 @@ from __future__ import annotations
 from posthouse.eas.call import Call
 from posthouse.eas.grammar import MANY, Child, Rule
 from posthouse.eas.hierarchy import visible
-from posthouse.eas.ids import parse_number
+from posthouse.eas.ids import RECIPIENT_CACHE, parse_number
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import Status, StatusError
 from posthouse.errors import NoSuchFolder, NoSuchItem, NotPermitted
@@ -60,8 +60,8 @@ class MoveItems(Command):
         moves = [
             (
                 move.text(Move.SrcMsgId) or "",
-                parse_number(move.text(Move.SrcFldId)),
-                parse_number(move.text(Move.DstFldId)),
+                move.text(Move.SrcFldId) or "",
+                move.text(Move.DstFldId) or "",
             )
             for move in call.request.findall(Move.Move)
         ]
@@ -69,10 +69,11 @@ class MoveItems(Command):
             raise StatusError(Status.INVALID_XML, f"{len(moves)} moves")
         mailbox = call.account.mailbox_id
         outcomes: list[tuple[int, int]] = []
+        moved: set[str] = set()
         for start in range(0, len(moves), _SLICE):
             portion = moves[start : start + _SLICE]
             outcomes += await call.write(
-                lambda tx, portion=portion: [_move(tx, mailbox, *one) for one in portion]
+                lambda tx, portion=portion: [_move(tx, mailbox, moved, *one) for one in portion]
             )
         call.notes["moved"] = sum(1 for status, _ in outcomes if status == OK)
         return E(
@@ -89,14 +90,24 @@ class MoveItems(Command):
         )
 
 
-def _move(tx: Transaction, mailbox_id: int, named: str, source: int, target: int) -> tuple[int, int]:
-    """One move: its status and the item's new number."""
-    if source == target:
-        return SAME_FOLDER, 0
-    there = folders.folder_by_number(tx, mailbox_id, target)
-    here = folders.folder_by_number(tx, mailbox_id, source)
+def _move(
+    tx: Transaction, mailbox_id: int, moved: set[str], named: str, source: str, target: str
+) -> tuple[int, int]:
+    """One move: its status and the item's new number.
+
+    :param moved: what this request moved so far; extended.
+    """
+    if RECIPIENT_CACHE in (source, target):
+        return Status.INVALID_COMBINATION_OF_IDS, 0  # R4821
+    there = folders.folder_by_number(tx, mailbox_id, parse_number(target))
+    here = folders.folder_by_number(tx, mailbox_id, parse_number(source))
     if here is None:
         return BAD_SOURCE, 0
+    if named in moved:
+        # More than one destination for one item (R4222).
+        return FAILED, 0
+    if source == target:
+        return SAME_FOLDER, 0
     item = changes.item_by_number(tx, mailbox_id, parse_number(named))
     if item is None or item.folder_id != here.id:
         # Gone, or moved before: also by this very request that was sent again (R4208).
@@ -105,7 +116,9 @@ def _move(tx: Transaction, mailbox_id: int, named: str, source: int, target: int
         return BAD_DESTINATION, 0
     try:
         # Of nobody's origin: both ends of a move are news to the device that asked for it.
-        return OK, items.move_item(tx, item, there)
+        number = items.move_item(tx, item, there)
+        moved.add(named)
+        return OK, number
     except NoSuchItem:
         return BAD_SOURCE, 0
     except (NoSuchFolder, NotPermitted):

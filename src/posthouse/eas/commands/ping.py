@@ -18,11 +18,12 @@ from attrs import frozen
 from posthouse.eas import collection, hierarchy
 from posthouse.eas.call import Call
 from posthouse.eas.grammar import MANY, Child, Rule, check, number
+from posthouse.eas.ids import folder_name
 from posthouse.eas.parking import NEWS
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import StatusError
 from posthouse.model import Folder
-from posthouse.store import devices, folders
+from posthouse.store import devices
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import Ping as P
 from posthouse.wbxml.tree import E, Element
@@ -39,7 +40,8 @@ _VALUE = "ping"
 
 _GRAMMAR = Rule(
     {
-        P.HeartbeatInterval: Child(kind="number"),
+        # Of any length and sign: what is no interval is one out of range (R5837).
+        P.HeartbeatInterval: Child(),
         P.Folders: Child(
             kind="container",
             rule=Rule(
@@ -79,7 +81,7 @@ class _Look:
     """What a look at the folders found. ``stale``: the device has to do FolderSync first."""
 
     stale: bool = False
-    changed: tuple[int, ...] = ()
+    changed: tuple[str, ...] = ()
     folders: tuple[Folder, ...] = ()
 
 
@@ -116,11 +118,10 @@ class Ping(Command):
         if unknown:
             call.notes["unknown"] = unknown
         interval, listed = call.request.find(P.HeartbeatInterval), call.request.find(P.Folders)
+        wanted = _seconds(interval) if interval is not None else None
         if (interval is None or listed is None) and before is None:
             raise StatusError(INCOMPLETE, "heartbeat and folders have to be said once")
-        heartbeat = (
-            number(interval, status=SYNTAX) if interval is not None else before.heartbeat if before else 0
-        )
+        heartbeat = wanted if wanted is not None else before.heartbeat if before else 0
         ids = (
             tuple(dict.fromkeys(folder.text(P.Id) or "" for folder in listed.findall(P.Folder)))
             if listed is not None
@@ -150,7 +151,7 @@ class Ping(Command):
                     return _answer(STALE)
                 if look.changed:
                     call.notes["changed"] = list(look.changed)
-                    return _answer(CHANGES, E(P.Folders, [E(P.Folder, number) for number in look.changed]))
+                    return _answer(CHANGES, E(P.Folders, [E(P.Folder, name) for name in look.changed]))
                 watched = {folder.id: folder for folder in look.folders}
                 parked.heard.clear()
                 while not parked.heard & {0, *watched}:
@@ -162,7 +163,7 @@ class Ping(Command):
                 ids = (
                     watch.ids
                     if 0 in parked.heard
-                    else tuple(str(watched[row].number) for row in parked.heard if row in watched)
+                    else tuple(folder_name(watched[row]) for row in parked.heard if row in watched)
                 )
                 now = call.now()
                 again: _Look = await call.read(
@@ -174,21 +175,29 @@ class Ping(Command):
             call.services.yard.leave(parked)
 
 
+def _seconds(interval: Element) -> int:
+    """A heartbeat. A negative or huge one is out of range, not a syntax error (R4249, R5690, R5837)."""
+    text = interval.value.strip()
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and (len(digits) > 9 or digits != text):
+        return -1 if digits != text else 1 << 30
+    return number(interval, status=SYNTAX)
+
+
 def _look(tx: Transaction, mailbox: int, device: int, ids: Iterable[str], now: int) -> _Look:
     """R4257, R4258: a stale hierarchy or an unknown folder is told at once; a folder that the device never
     synchronised is passed over (it is only pinged by some clients)."""
     if hierarchy.standing(tx, mailbox, device) != "current":
         return _Look(stale=True)
     found: list[Folder] = []
-    changed: list[int] = []
+    changed: list[str] = []
     for name in ids:
-        number = collection.object_number(name)
-        folder = folders.folder_by_number(tx, mailbox, number) if number else None
-        if folder is None or folder.hidden:
+        folder = collection.folder_named(tx, mailbox, name)
+        if folder is None:
             return _Look(stale=True)
         found.append(folder)
         if collection.has_news(tx, mailbox, device, folder, now):
-            changed.append(folder.number)
+            changed.append(folder_name(folder))
     return _Look(changed=tuple(changed), folders=tuple(found))
 
 

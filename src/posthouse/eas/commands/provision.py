@@ -58,6 +58,8 @@ class Provision(Command):
         if request.find(P.RemoteWipe) is not None or request.find(P.AccountOnlyRemoteWipe) is not None:
             # An acknowledgement of what nobody ordered.
             raise StatusError(PROTOCOL_ERROR, "a wipe is acknowledged that was not requested")
+        if request.find(P.Policy) is not None:
+            raise StatusError(PROTOCOL_ERROR, "a policy outside Policies")  # ASPROV R395
         if len(policies) > 1 or (not policies and information is None):
             raise StatusError(PROTOCOL_ERROR, "neither policy nor device information")
         told = None

@@ -30,7 +30,6 @@ _MOST_ADDRESSES = 50
 class _User:
     """Who the user is, for UserInformation."""
 
-    name: str
     primary: str
     addresses: tuple[str, ...]
 
@@ -74,7 +73,8 @@ class Settings(Command):
         # The policy has PasswordRecoveryEnabled 0, so there is nothing to recover and nothing is kept
         # (R4402).
         if asked.find(S.Set, S.Password) is None:
-            return E(S.DevicePassword, E(S.Status, PROTOCOL_ERROR))
+            # R4398, R483: of the whole command, and no property is answered.
+            raise StatusError(PROTOCOL_ERROR, "DevicePassword without a Password")
         return E(S.DevicePassword, E(S.Status, DENIED_BY_POLICY))
 
     async def _oof(self, call: Call, asked: Element) -> Element:
@@ -84,6 +84,8 @@ class Settings(Command):
         if asked.find(S.Get) is None:
             if asked.find(S.Set) is None:
                 return E(S.Oof, E(S.Status, PROTOCOL_ERROR))
+            if (asked.find(S.Set, S.StartTime) is None) != (asked.find(S.Set, S.EndTime) is None):
+                return E(S.Oof, E(S.Status, PROTOCOL_ERROR))  # R2272, R5681
             state = asked.find(S.Set, S.OofState)
             # Switching off what is off is done.
             off = state is not None and state.value.strip() == "0"
@@ -105,7 +107,7 @@ class Settings(Command):
         account: Account = call.account
         owned = await call.read(lambda tx: accounts.owned_addresses(tx, account.id))
         others = sorted(owned - {account.address})[:_MOST_ADDRESSES]
-        user = _User(account.name, account.address, (account.address, *others))
+        user = _User(account.address, (account.address, *others))
         return E(S.UserInformation, E(S.Status, OK), E(S.Get, _user_body(user, call.version)))
 
 
@@ -114,12 +116,12 @@ def _user_body(user: _User, version: tuple[int, int]) -> Element:
     addresses = [E(S.SMTPAddress, address) for address in user.addresses]
     if version < (14, 1):
         return E(S.EmailAddresses, addresses)
-    # R729: the primary account has no AccountId. PrimarySmtpAddress from 14.1 on (R6979-6981).
+    # R729: the primary account has no AccountId. PrimarySmtpAddress from 14.1 on (R6979-6981). The names are
+    # left out as Exchange does (R5901, R5915).
     return E(
         S.Accounts,
         E(
             S.Account,
-            E(S.UserDisplayName, user.name or user.primary),
             E(S.EmailAddresses, addresses, E(S.PrimarySmtpAddress, user.primary)),
         ),
     )

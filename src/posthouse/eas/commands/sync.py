@@ -16,7 +16,9 @@ from posthouse.eas.call import Answer, Call, Result
 from posthouse.eas.collection import Ask, Desk, Outcome, Record, Response
 from posthouse.eas.content.drafts import add_draft
 from posthouse.eas.content.email import change_data, mail_elements
+from posthouse.eas.content.options import filter_fits
 from posthouse.eas.generation import Generation
+from posthouse.eas.ids import RECIPIENT_CACHE
 from posthouse.eas.parking import NEWS
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import StatusError
@@ -24,7 +26,6 @@ from posthouse.eas.sync_request import BAD_WAIT, INCOMPLETE, TOO_MANY, SyncReque
 from posthouse.eas.window import set_aside
 from posthouse.errors import NoSuchThing
 from posthouse.model import Folder, Item
-from posthouse.store import folders
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import AirSync
 from posthouse.wbxml.tree import E, Element
@@ -41,6 +42,7 @@ class Sync(Command):
         limit = self._limit(call, request)
         if limit is not None:
             return limit
+        await self._suits(call, request)
         if request.wait is not None and not any(ask.orders or ask.key == "0" for ask in request.asks):
             return await self._hang(call, request)
         return await self._answer(call, await self._round(call, request))
@@ -61,8 +63,44 @@ class Sync(Command):
                 raise StatusError(INCOMPLETE, "a partial request, and nothing to add to")
             request = request.over(cached)
         # R674: the cached request goes with every request that has a body.
-        yard.remember(device, request.cached())
+        kept = request.cached()
+        if kept is None:
+            yard.forget(device)
+        else:
+            yard.remember(device, kept)
         return request
+
+    async def _suits(self, call: Call, request: SyncRequest) -> None:
+        """What is wrong with one collection for its class is wrong with the whole request.
+
+        :raises StatusError: 4: ConversationMode for what is no mail (R2117), a FilterType that the class does
+            not have (R3041-3061, R3080).
+        """
+        if any(ask.collection_id == RECIPIENT_CACHE and ask.orders for ask in request.asks):
+            raise StatusError(collection.PROTOCOL_ERROR, "the recipient cache is read only")  # R756
+        doubtful = [
+            ask for ask in request.asks if ask.conversations or (ask.options and ask.options.filter_type)
+        ]
+        if not doubtful:
+            return
+        mailbox = call.account.mailbox_id
+
+        def classes(tx: Transaction) -> dict[str, str]:
+            found = (
+                (ask.collection_id, collection.folder_named(tx, mailbox, ask.collection_id))
+                for ask in doubtful
+            )
+            return {name: folder.type.item_class for name, folder in found if folder is not None}
+
+        class_of: dict[str, str] = await call.read(classes)
+        for ask in doubtful:
+            item_class = class_of.get(ask.collection_id, "")
+            if ask.conversations and item_class not in ("Email", ""):
+                raise StatusError(collection.PROTOCOL_ERROR, f"ConversationMode for {item_class}")
+            if ask.options is not None and not filter_fits(item_class, ask.options.filter_type):
+                raise StatusError(
+                    collection.PROTOCOL_ERROR, f"FilterType {ask.options.filter_type} for {item_class}"
+                )
 
     def _limit(self, call: Call, request: SyncRequest) -> Element | None:
         """R3229, R3230, R4459-4465: out of range, with the nearest value that is in it."""
@@ -72,9 +110,10 @@ class Sync(Command):
             return _limited(TOO_MANY, settings.max_ping_folders)
         if request.wait is None:
             return None
-        least, most = settings.heartbeat
+        # Not below a minute, whatever Ping allows (R3229).
+        least, most = max(60, settings.heartbeat[0]), settings.heartbeat[1]
         if request.minutes:
-            least, most = max(60, least), most // 60 * 60
+            most = most // 60 * 60
         if least <= request.wait <= most:
             return None
         call.services.yard.forget(call.device.id)
@@ -137,10 +176,10 @@ class Sync(Command):
         assert request.wait is not None
         yard = call.services.yard
         mailbox = call.account.mailbox_id
-        numbers = [collection.object_number(ask.collection_id) for ask in request.asks]
+        names = [ask.collection_id for ask in request.asks]
 
         def rows(tx: Transaction) -> frozenset[int]:
-            found = (folders.folder_by_number(tx, mailbox, number) for number in numbers)
+            found = (collection.folder_named(tx, mailbox, name) for name in names)
             return frozenset(folder.id for folder in found if folder is not None)
 
         parked = yard.park(call, "Sync", request.wait)
@@ -272,14 +311,19 @@ class Sync(Command):
         if fetched:
             rendered = await mail_elements(call, fetched, outcome.options)
             data = {item.number: found for item, found in zip(fetched, rendered, strict=True)}
-        return [_response(response, data) for response in outcome.responses]
+        own_class = _own_class(outcome) if call.version >= (14, 0) else ""
+        return [_response(response, data, own_class) for response in outcome.responses]
 
 
-def _response(response: Response, data: dict[int, list[Element] | Exception]) -> Element:
+def _response(response: Response, data: dict[int, list[Element] | Exception], own_class: str) -> Element:
+    """:param own_class: the class of the collection; "" where Class is not answered at all."""
     order = response.order
     if order.kind == "Add":
+        foreign = own_class and order.class_name and order.class_name != own_class
         return E(
             AirSync.Add,
+            # R941, R942: only when it is not that of the collection.
+            E(AirSync.Class, order.class_name) if foreign else None,
             E(AirSync.ClientId, order.client_id),
             E(AirSync.ServerId, response.number) if response.number else None,
             E(AirSync.Status, response.status),
@@ -304,8 +348,12 @@ def _with_data(tag: str, number: int, data: Sequence[Element]) -> Element:
 
 
 def _class(outcome: Outcome) -> str:
+    return outcome.ask.class_name or _own_class(outcome)
+
+
+def _own_class(outcome: Outcome) -> str:
     folder: Folder | None = outcome.folder
-    return outcome.ask.class_name or (folder.type.item_class if folder is not None else "Email")
+    return folder.type.item_class if folder is not None else "Email"
 
 
 def _limited(status: int, limit: int) -> Element:

@@ -130,16 +130,30 @@ def read_options(options: Element | None, status: int = Status.INVALID_XML) -> M
             if preference.type != HTML:
                 raise StatusError(Status.BODY_PART_TYPE_NOT_SUPPORTED, f"body part of type {preference.type}")
             _once(found, "body_part", preference, status)
+        # Of these the last one counts, and more than one is no error (R938, R2075, R3075, R3280, R3404, R3432).
         elif tag == AirSync.MIMETruncation:
-            _once(found, "mime_truncation", _MIME_TRUNCATION[number(child, 0, 8, status)], status)
+            found["mime_truncation"] = _MIME_TRUNCATION[number(child, 0, 8, status)]
         elif tag == AirSync.Class:
-            _once(found, "class_name", child.value[:40], status)
+            found["class_name"] = child.value[:40]
         elif tag in _NUMBERS:
             name, low, high = _NUMBERS[tag]
-            _once(found, name, number(child, low, high, status), status)
+            found[name] = number(child, low, high, status)
         elif tag == _RIGHTS:
             _once(found, "rights_management", flag(child), status)
     return MailOptions(bodies=tuple(bodies), **found)
+
+
+#: Which FilterTypes a class of items has (R3035-3061); those not named here take any, without effect (R3079).
+_FILTERS = {
+    "Email": frozenset((0, 1, 2, 3, 4, 5)),
+    "Calendar": frozenset((0, 4, 5, 6, 7)),
+    "Tasks": frozenset((0, 8)),
+}
+
+
+def filter_fits(item_class: str, filter_type: int) -> bool:
+    """Whether a FilterType (0 to 8) means something for items of that class."""
+    return filter_type in _FILTERS.get(item_class, (filter_type,))
 
 
 _RIGHTS = "RightsManagement:RightsManagementSupport"
