@@ -17,6 +17,7 @@ from posthouse.store.bulk import remove_items
 from posthouse.store.dialect import clean
 from posthouse.store.domains import add_domain, delete_domain, domains, is_local_domain
 from posthouse.store.folders import insert_folder
+from posthouse.store.people import Kind, forget_person, person_by_address, remember_person, set_person
 from posthouse.store.routing import add_alias, aliases, delete_alias, owned_addresses, route
 from posthouse.store.transaction import Transaction
 
@@ -108,6 +109,7 @@ def add_account(
     )
     for type, title, role in _DEFAULT_FOLDERS:
         insert_folder(tx, mailbox_id, 0, title, type, now, role=role)
+    remember_person(tx, Kind.USER, address, name, account_id)
     return Account(account_id, mailbox_id, address, clean(name), True, bool(admin), now)
 
 
@@ -184,8 +186,11 @@ def set_admin(tx: Transaction, account_id: int, admin: bool) -> None:
 
 
 def set_name(tx: Transaction, account_id: int, name: str) -> None:
-    """Change the display name. :raises NoSuchAccount: gone."""
+    """Change the display name, in the directory, too. :raises NoSuchAccount: gone."""
     _set(tx, account_id, "name", clean(name))
+    account = account_by_id(tx, account_id)
+    if account is not None and person_by_address(tx, account.address) is not None:
+        set_person(tx, account.address, {"name": account.name})
 
 
 def directory_name(tx: Transaction, account_id: int) -> str:
@@ -222,9 +227,10 @@ def delete_account(tx: Transaction, account_id: int) -> bool:
 
     :returns: True when nothing is left to do.
     """
-    mailbox_id = tx.value("SELECT mailbox_id FROM account WHERE id = ?", (account_id,))
-    if mailbox_id is None:
+    row = tx.one("SELECT mailbox_id, address FROM account WHERE id = ?", (account_id,))
+    if row is None:
         return True
+    mailbox_id, address = row
     tx.execute(
         # The address is free at once for somebody else.
         "UPDATE account SET deleting = 1, enabled = 0, address = '!' || id, local_part = '' "
@@ -232,6 +238,7 @@ def delete_account(tx: Transaction, account_id: int) -> bool:
         (account_id,),
     )
     if tx.rowcount:
+        forget_person(tx, address)
         tx.execute("DELETE FROM app_password WHERE account_id = ?", (account_id,))
         return False
     if remove_items(tx, mailbox_id):

@@ -17,6 +17,7 @@ import sqlite_utils
 from twisted.logger import Logger
 
 from posthouse.errors import ConfigError
+from posthouse.store.dialect import has_words
 from posthouse.store.schema import migrations
 
 __all__ = ["APPLICATION_ID", "BUSY_MS", "FileLock", "connect", "prepare_file"]
@@ -73,6 +74,7 @@ def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_MS / 1000
     )
+    connection.create_function("posthouse_has_words", 2, has_words, deterministic=True)
     for pragma in (
         "synchronous=FULL",  # answered means durable: every commit is synced
         "wal_autocheckpoint=0",  # a thread of its own does it

@@ -8,9 +8,11 @@ to what SQLite 3.40 and PostgreSQL 14 share.
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Protocol
 
-__all__ = ["SQLITE", "Dialect", "SQLite", "clean", "fold_name"]
+__all__ = ["SQLITE", "Dialect", "SQLite", "clean", "fold_name", "fold_words", "has_words"]
 
 
 class Dialect(Protocol):
@@ -21,6 +23,21 @@ class Dialect(Protocol):
     search_add: str
     search_remove: str
     search_find: str
+    search_match: str
+    search_source: str
+    has_words: str
+
+    def box(self, mailbox_id: int) -> str:
+        """The term that every item of a mailbox carries in the index."""
+
+    def term(self, words: str) -> str:
+        """The index's expression for words in a row, the last one as the beginning of a longer one."""
+
+    def both(self, terms: Sequence[str], any_of: bool) -> str:
+        """The index's expression for all of some, or any of some."""
+
+    def boxed(self, mailbox_id: int, expression: str) -> str:
+        """The whole expression for one mailbox."""
 
     def ddl(self, statement: str) -> str:
         """One schema statement in this database's own words."""
@@ -42,6 +59,27 @@ class SQLite:
         "SELECT i.number FROM search JOIN item i ON i.id = search.rowid WHERE search MATCH ? "
         "AND i.mailbox_id = ? AND {where} ORDER BY search.rowid DESC LIMIT ? OFFSET ?"
     )
+
+    # An item whose words match; what a search starts from; words in a column (``connect`` makes the function).
+    search_match = "i.id IN (SELECT rowid FROM search WHERE search MATCH ?)"
+    search_source = "search JOIN item i ON i.id = search.rowid"
+    has_words = "posthouse_has_words({column}, ?)"
+
+    def box(self, mailbox_id: int) -> str:
+        """The term that every item of a mailbox carries in the index."""
+        return f"m{mailbox_id}"
+
+    def term(self, words: str) -> str:
+        """A phrase of FTS5: nothing in it is syntax."""
+        return '"' + words.replace('"', " ") + '"*'
+
+    def both(self, terms: Sequence[str], any_of: bool) -> str:
+        """FTS5's own operators, in parentheses."""
+        return f"({(' OR ' if any_of else ' AND ').join(terms)})"
+
+    def boxed(self, mailbox_id: int, expression: str) -> str:
+        """The mailbox is a term inside MATCH, so that nobody else's rows are ever looked at."""
+        return f'box : "{self.box(mailbox_id)}" AND words : ({expression})'
 
     # STRICT tables take INTEGER, TEXT, BLOB, REAL and ANY only. AUTOINCREMENT keeps an id from being used
     # again: a reader may still hold the id of a body or an item that is gone (and a device that of a folder).
@@ -81,3 +119,22 @@ def clean(text: str) -> str:
 def fold_name(name: str) -> str:
     """The key under which a name is unique without regard to case."""
     return clean(name).casefold()
+
+
+def fold_words(text: str) -> str:
+    """Text without case and accents, its words apart by single blanks: "Müller-Lüdenscheidt" is two."""
+    folded = text.casefold()
+    if not folded.isascii():
+        folded = "".join(
+            one for one in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(one)
+        )
+    return " ".join(_WORD.findall(folded))
+
+
+# Letters and digits, as the index takes them; an underscore parts words there.
+_WORD = re.compile(r"[^\W_]+")
+
+
+def has_words(text: str, words: str) -> bool:
+    """Whether folded words stand in a row in a text, the last one perhaps as the beginning of a longer one."""
+    return f" {words}" in f" {fold_words(text)}"

@@ -11,6 +11,7 @@ from posthouse.errors import Exists, NoSuchAccount, TooLarge, TryLater
 from posthouse.model import Recipient
 from posthouse.store.dialect import clean
 from posthouse.store.domains import is_local_domain
+from posthouse.store.people import Kind, forget_person, remember_person
 from posthouse.store.transaction import Transaction
 
 __all__ = ["MAX_TARGETS", "add_alias", "aliases", "delete_alias", "owned_addresses", "route"]
@@ -42,6 +43,7 @@ def add_alias(tx: Transaction, address: str, targets: Sequence[str], now: int) -
         "INSERT INTO alias_target (alias_id, position, target) VALUES (?, ?, ?)",
         [(alias_id, position, clean(target)) for position, target in enumerate(dict.fromkeys(targets))],
     )
+    remember_person(tx, Kind.GROUP, address, "")
 
 
 def delete_alias(tx: Transaction, address: str) -> None:
@@ -50,6 +52,7 @@ def delete_alias(tx: Transaction, address: str) -> None:
     if alias_id is None:
         raise NoSuchAccount(f"There is no alias {address}.")
     tx.execute("DELETE FROM alias_target WHERE alias_id = ?", (alias_id,))
+    forget_person(tx, address)
 
 
 def aliases(tx: Transaction) -> list[tuple[str, tuple[str, ...]]]:

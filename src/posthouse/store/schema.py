@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from posthouse.store.dialect import SQLITE
+from posthouse.store.dialect import SQLITE, fold_words
+from posthouse.store.people import Kind, Person, search_keys
 
 __all__ = ["migrations"]
 
@@ -152,3 +153,42 @@ def _first(database: Database) -> None:
     for statement in _FIRST:
         database.conn.execute(SQLITE.ddl(statement))
     database.conn.execute(SQLITE.search_table)
+
+
+_PEOPLE = (
+    """CREATE TABLE person (
+        id IDENTITY, kind BIGINT NOT NULL, account_id BIGINT UNIQUE, address TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL, name_key TEXT NOT NULL, first_name TEXT NOT NULL DEFAULT '',
+        last_name TEXT NOT NULL DEFAULT '', alias TEXT NOT NULL DEFAULT '', title TEXT NOT NULL DEFAULT '',
+        company TEXT NOT NULL DEFAULT '', office TEXT NOT NULL DEFAULT '', phone TEXT NOT NULL DEFAULT '',
+        mobile TEXT NOT NULL DEFAULT '', home_phone TEXT NOT NULL DEFAULT '',
+        hidden BIGINT NOT NULL DEFAULT 0)""",
+    "CREATE INDEX person_name ON person (name_key, address)",
+    # Each word under which somebody is found.
+    """CREATE TABLE person_key (
+        key TEXT NOT NULL, person_id BIGINT NOT NULL, PRIMARY KEY (key, person_id)) CLUSTERED""",
+    "CREATE INDEX person_key_person ON person_key (person_id)",
+    "CREATE TABLE person_picture (person_id BIGINT PRIMARY KEY, type TEXT NOT NULL, data BYTES NOT NULL)",
+    """CREATE TABLE person_certificate (
+        person_id BIGINT NOT NULL, position BIGINT NOT NULL, data BYTES NOT NULL,
+        PRIMARY KEY (person_id, position))""",
+)
+
+
+@migrations(name="0002_people")
+def _people(database: Database) -> None:
+    """The directory, with every account and alias in it."""
+    for statement in _PEOPLE:
+        database.conn.execute(SQLITE.ddl(statement))
+    there = "SELECT id, address, name, 0 FROM account WHERE deleting = 0"
+    aliases = "SELECT NULL, address, '', 1 FROM alias ORDER BY 4, 2"
+    for account_id, address, name, kind in database.conn.execute(f"{there} UNION ALL {aliases}").fetchall():
+        person = Person(0, Kind(kind), account_id, address, name or address.partition("@")[0])
+        number = database.conn.execute(
+            "INSERT INTO person (kind, account_id, address, name, name_key) VALUES (?, ?, ?, ?, ?)",
+            (kind, account_id, address, person.name, fold_words(person.name)),
+        ).lastrowid
+        database.conn.executemany(
+            "INSERT INTO person_key (key, person_id) VALUES (?, ?)",
+            [(key, number) for key in sorted(search_keys(person))],
+        )

@@ -82,7 +82,7 @@ def index(tx: Transaction, rows: Iterable[tuple[ToIndex, str]]) -> int:
         if absent == _ANEW:
             _take_out(tx, row.item_id)
         words = clean(text)[:TEXT_LIMIT]
-        tx.execute(SQLITE.search_add, (row.item_id, _box(row.mailbox_id), words))
+        tx.execute(SQLITE.search_add, (row.item_id, SQLITE.box(row.mailbox_id), words))
         tx.execute(
             "INSERT INTO search_text (item_id, mailbox_id, text) VALUES (?, ?, ?)",
             (row.item_id, row.mailbox_id, zstd.compress(words.encode(), 1)),
@@ -105,11 +105,7 @@ def _take_out(tx: Transaction, item_id: int) -> None:
     row = tx.one("DELETE FROM search_text WHERE item_id = ? RETURNING mailbox_id, text", (item_id,))
     if row is not None:
         words = zstd.ZstdDecompressor().decompress(row[1], _TEXT_BYTES).decode()
-        tx.execute(SQLITE.search_remove, (item_id, _box(row[0]), words))
-
-
-def _box(mailbox_id: int) -> str:
-    return f"m{mailbox_id}"
+        tx.execute(SQLITE.search_remove, (item_id, SQLITE.box(row[0]), words))
 
 
 def match_expression(mailbox_id: int, query: str) -> str:
@@ -128,7 +124,7 @@ def match_expression(mailbox_id: int, query: str) -> str:
         return ""
     if last_is_word:
         terms[-1] += "*"
-    return f'box : "{_box(mailbox_id)}" AND words : ({" AND ".join(terms)})'
+    return SQLITE.boxed(mailbox_id, " AND ".join(terms))
 
 
 def find(
