@@ -8,6 +8,7 @@ the body is the MIME itself and SaveInSent stands in the query (MS-ASHTTP R120-R
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from posthouse.eas.call import Call
 from posthouse.eas.grammar import Child, Rule
@@ -51,21 +52,33 @@ class SendMail(Command):
         )
 
 
-async def submit(call: Call, mime: bytes, save_in_sent: bool, client_id: str) -> None:
+async def submit(
+    call: Call,
+    mime: bytes,
+    save_in_sent: bool,
+    client_id: str,
+    *,
+    sent_as: bytes = b"",
+    then: Callable[[Transaction], None] | None = None,
+) -> None:
     """Send a message for the account of the request.
 
     :param client_id: "" when the protocol version has none; then a repetition cannot be told apart.
+    :param sent_as: what the device sent, when ``mime`` was made of it here; repetitions are known by it.
+    :param then: more to do in the transaction that sends it.
     :raises StatusError: 107 no MIME, 115 too large, 118 sent before, 119 nobody to send it to, 120 not
         allowed.
     """
     call.notes["message_bytes"] = len(mime)
-    _check(mime)
-    digest, row, now = hashlib.sha256(mime).digest(), call.device.id, call.now()
+    check_mime(mime)
+    digest, row, now = hashlib.sha256(sent_as or mime).digest(), call.device.id, call.now()
 
     def remember(tx: Transaction) -> None:
         # In the transaction of the message: either both are there or none.
         if client_id and not devices.remember_send(tx, row, client_id, digest, now):
             raise StatusError(Status.MESSAGE_PREVIOUSLY_SENT, f"ClientId {client_id!r} again")
+        if then is not None:
+            then(tx)
 
     try:
         await call.services.outbox.submit(call.account, mime, save_in_sent, remember)
@@ -77,7 +90,8 @@ async def submit(call: Call, mime: bytes, save_in_sent: bool, client_id: str) ->
         raise StatusError(Status.MAIL_SUBMISSION_FAILED, error.cause or error.public) from error
 
 
-def _check(mime: bytes) -> None:
+def check_mime(mime: bytes) -> None:
+    """:raises StatusError: 107 no MIME, 119 nobody to send it to."""
     head = mime[:1_048_576].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     fields = {name for name, value in parse_headers(head + b"\n") if value.strip()}
     if not fields:
