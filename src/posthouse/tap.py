@@ -43,7 +43,7 @@ from posthouse.delivery.attempt import Sender
 from posthouse.delivery.bounce import Reporter
 from posthouse.delivery.catcher import Catcher
 from posthouse.delivery.directory import Directory
-from posthouse.delivery.intake import Intake
+from posthouse.delivery.intake import Intake, reserve_of
 from posthouse.delivery.lanes import Lanes
 from posthouse.delivery.routes import Routes, Smarthost
 from posthouse.delivery.runner import Runner
@@ -67,7 +67,7 @@ from posthouse.smtp.settings import SmtpSettings
 from posthouse.store import accounts, housekeeping
 from posthouse.store.db import Database
 from posthouse.work.pool import Pool
-from posthouse.work.spool import Spool
+from posthouse.work.spool import RESERVE, Spool
 
 __all__ = ["MailServer", "Options", "makeService"]
 
@@ -180,11 +180,13 @@ class MailServer(Service):
         def free_space() -> int:
             return shutil.disk_usage(config.directory).free
 
+        min_free = reserve_of(shutil.disk_usage(config.directory).total)
+
         def poke() -> None:
             self.runner.poke()
 
         def new_spool() -> Spool:
-            return Spool(spool_directory, self.pool, scanner=Scanner())
+            return Spool(spool_directory, self.pool, reserve=min(RESERVE, min_free), scanner=Scanner())
 
         self.intake = Intake(
             database=self.database,
@@ -196,6 +198,7 @@ class MailServer(Service):
             random=self.random,
             poke=poke,
             free_space=free_space,
+            min_free=min_free,
         )
         reporter = Reporter(hostname, lambda: f"{self.random.getrandbits(96):x}")
         self.outbox = Submission(
@@ -208,6 +211,7 @@ class MailServer(Service):
             random=self.random,
             poke=poke,
             free_space=free_space,
+            min_free=min_free,
             size_limit=config.smtp.size_limit,
         )
         sender = Sender(self.database, *self._way_out(), reporter, self.random, now)

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from zope.interface.verify import verifyObject
 
+from posthouse.delivery.intake import MIN_FREE, reserve_of
 from posthouse.errors import (
     LoopDetected,
     Malformed,
@@ -59,6 +60,10 @@ class EnvelopeTests(HouseCase):
         self.free = self.intake.min_free - 1
         self.failureResultOf(self.sender("x@there.example"), StorageFull)
         self.failureResultOf(self.sender("ann@here.example", self.ann), StorageFull)
+
+    def test_a_small_disk_keeps_a_small_reserve(self) -> None:
+        self.assertEqual(reserve_of(40 << 20), 2 << 20)
+        self.assertEqual(reserve_of(1 << 40), MIN_FREE)
 
     def test_recipients(self) -> None:
         self.assertEqual(

@@ -30,13 +30,22 @@ from posthouse.model import Account, Envelope, Recipient
 from posthouse.store import delivery
 from posthouse.store.keep import keep_body
 
-__all__ = ["MIN_FREE", "Intake", "is_eight_bit"]
+__all__ = ["MIN_FREE", "Intake", "is_eight_bit", "reserve_of"]
 
 MIN_FREE = 100 * 1024 * 1024
+_RESERVED_SHARE = 20
 # seconds for which the free space that was seen holds; the disk cannot fill faster than the reserve allows
 _LOOK_AGAIN = 0.5
 
 _log = Logger()
+
+
+def reserve_of(disk: int) -> int:
+    """How much of a disk of so many bytes stays free, so that what was begun can be finished.
+
+    A twentieth of a small one: 100 MB could be all that a test, a container or a phone's disk has.
+    """
+    return min(MIN_FREE, disk // _RESERVED_SHARE)
 
 
 @implementer(IMailIntake)
