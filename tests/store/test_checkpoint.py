@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -56,6 +57,20 @@ class CheckpointTests(SynchronousTestCase):
         self.assertFalse(self.checkpointer._wake.is_set())
         self.checkpointer.wrote(1, checkpoint._LOOK_BYTES)
         self.assertTrue(self.checkpointer._wake.is_set())
+
+    def test_a_full_disk_is_tried_again_without_a_traceback(self) -> None:
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+        def checkpoint_on_a_full_disk() -> bool:
+            self.checkpointer.stop()
+            raise full
+
+        self.patch(self.checkpointer, "checkpoint", checkpoint_on_a_full_disk)
+        self.checkpointer.wrote(1, checkpoint._LOOK_BYTES)
+        self.checkpointer.loop()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(self.checkpointer._unseen, 1)
 
     def test_closing_leaves_no_log(self) -> None:
         self.write(100_000)

@@ -18,6 +18,7 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from posthouse.store.connect import connect
+from posthouse.store.failures import is_storage_failure
 
 __all__ = ["Checkpointer"]
 
@@ -88,8 +89,9 @@ class Checkpointer:
                 self._unseen = 0
                 try:
                     self.checkpoint()
-                except sqlite3.Error:
-                    _log.failure("the checkpoint failed")
+                except sqlite3.Error as error:
+                    self._unseen = 1  # again after the quiet time, even if nobody can write until then
+                    _complain("the checkpoint has to wait", error)
 
     def checkpoint(self) -> bool:
         """Copy the log into the file. True when nothing of it is left to copy or it starts again."""
@@ -112,7 +114,14 @@ class Checkpointer:
         if self._connection is not None:
             try:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            except sqlite3.Error:
-                _log.failure("the last checkpoint failed")
+            except sqlite3.Error as error:
+                _complain("the last checkpoint was left to the next start", error)
             self._connection.close()
             self._connection = None
+
+
+def _complain(text: str, error: sqlite3.Error) -> None:
+    if is_storage_failure(error):
+        _log.warn("{text}: {error}", text=text, error=str(error))
+    else:
+        _log.failure(text)
