@@ -352,6 +352,15 @@ class Device:
     last_command: str = ""
     last_error: str = ""
     version_ceiling: str = ""
+    wipe: str = ""  # "device" or "account" once an administrator ordered it
+    wipe_state: str = ""  # "ordered", "sent", "failed", "acknowledged", "cancelled"
+    wipe_ordered: int = 0
+    wipe_at: int = 0  # when the state came to be
+
+    @property
+    def wipe_pending(self) -> bool:
+        """Whether the device still has to be told to erase itself, or has to confirm it."""
+        return self.wipe_state in ("ordered", "sent", "failed")
 
 
 @frozen

@@ -274,15 +274,6 @@ class SettingsTests(SynchronousTestCase):
         response = self.room.post("Settings", E(Settings.Settings, information("x" * 2000)))
         self.assertEqual(response.text(Settings.DeviceInformation, Settings.Status), "5")
 
-    def test_out_of_office_is_off_and_cannot_be_set(self) -> None:
-        get = self.room.post(
-            "Settings", E(Settings.Settings, E(Settings.Oof, E(Settings.Get, E(Settings.BodyType, "TEXT"))))
-        )
-        self.assertEqual(get.text(Settings.Oof, Settings.Get, Settings.OofState), "0")
-        for state, status in ((0, "1"), (1, "5"), (2, "5")):
-            put = E(Settings.Settings, E(Settings.Oof, E(Settings.Set, E(Settings.OofState, state))))
-            self.assertEqual(self.room.post("Settings", put).text(Settings.Oof, Settings.Status), status)
-
     def test_a_recovery_password_is_denied(self) -> None:
         put = E(Settings.Settings, E(Settings.DevicePassword, E(Settings.Set, E(Settings.Password, "x"))))
         self.assertEqual(self.room.post("Settings", put).text(Settings.DevicePassword, Settings.Status), "7")

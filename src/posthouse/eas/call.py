@@ -16,6 +16,7 @@ from posthouse.model import Account, Device
 from posthouse.wbxml.tree import Element
 
 if TYPE_CHECKING:
+    from posthouse.eas.policy import Policy
     from posthouse.eas.query import Query
     from posthouse.eas.services import Services
     from posthouse.eas.versions import Version
@@ -53,6 +54,7 @@ class Call:
     :ivar version: what the request is written in and the answer has to be.
     :ivar request: the decoded document; None when the body was empty or is no WBXML (then it is in ``raw``).
     :ivar accept_multipart: MS-ASHTTP 2.2.1.1.2.5, in either form of the query.
+    :ivar policy: what the device has to accept; None: nothing.
     :ivar policy_key: of the header or the base64 query; 0 for none.
     :ivar notes: what the command adds to the log line of this request: numbers, ids, keys.
     """
@@ -67,6 +69,7 @@ class Call:
     user_agent: str = ""
     peer: str = ""
     cid: str = ""
+    policy: Policy | None = None
     policy_key: int = 0
     accept_multipart: bool = False
     on_gone: Callable[[], Deferred[None]] = field(default=Factory(lambda: lambda: Deferred()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.python.failure import Failure
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Why a wait ended.
 NEWS, EXPIRED, SUPERSEDED, GONE = "news", "expired", "superseded", "gone"
+#: An administrator decided something about the device: it is answered, and its next request hears of it.
+RELEASED = "released"
 
 _REMEMBERED = 10_000
 
@@ -32,12 +34,16 @@ class Parked:
     deadline: float
     heard: set[int] = field(factory=set)
     _waiting: Deferred[str] | None = None
-    _superseded: bool = False
+    _ended: str = ""
 
     def supersede(self) -> None:
         """A newer request took the place: answer at once."""
-        self._superseded = True
-        self._wake(SUPERSEDED)
+        self.end(SUPERSEDED)
+
+    def end(self, reason: str) -> None:
+        """Answer at once, now or when it would begin to wait."""
+        self._ended = reason
+        self._wake(reason)
 
     def _wake(self, reason: str) -> None:
         waiting, self._waiting = self._waiting, None
@@ -45,9 +51,9 @@ class Parked:
             waiting.callback(reason)
 
     async def wait(self, subscription: Any) -> str:
-        """Until something happens. :return: one of NEWS, EXPIRED, SUPERSEDED, GONE."""
-        if self._superseded:
-            return SUPERSEDED
+        """Until something happens. :return: one of NEWS, EXPIRED, SUPERSEDED, RELEASED, GONE."""
+        if self._ended:
+            return self._ended
         clock = self.call.services.clock
         left = self.deadline - clock.seconds()
         if left <= 0:
@@ -73,6 +79,15 @@ class Parked:
         self._wake(NEWS)
 
 
+@frozen
+class Live:
+    """A request under way. ``age`` in seconds; ``left`` until its heartbeat ends, None when it does not wait."""
+
+    call: Call
+    age: float
+    left: float | None
+
+
 def _quiet(failure: Failure) -> None:
     failure.trap(CancelledError)
 
@@ -85,6 +100,7 @@ class Yard:
         self._locks: dict[tuple[int, str], tuple[DeferredLock, int]] = {}
         self._requests: OrderedDict[int, Any] = OrderedDict()
         self._written: OrderedDict[tuple[int, str], str] = OrderedDict()
+        self._under_way: dict[int, tuple[Call, float]] = {}
 
     @property
     def parked(self) -> list[Parked]:
@@ -100,6 +116,28 @@ class Yard:
         if before is not None:
             before.supersede()
         return parked
+
+    def release(self, device: int) -> None:
+        """An administrator decided something about a device: what waits is answered, what is cached forgotten."""
+        for parked in [parked for place, parked in self._parked.items() if place[0] == device]:
+            parked.end(RELEASED)
+        self.forget(device)
+
+    def begin(self, call: Call) -> None:
+        """A request is served from now on. To be ended with `finish`."""
+        self._under_way[id(call)] = (call, call.services.clock.seconds())
+
+    def finish(self, call: Call) -> None:
+        """The request was answered, or given up."""
+        self._under_way.pop(id(call), None)
+
+    def live(self, now: float) -> list[Live]:
+        """Who is connected with what, the oldest first. :param now: the clock's seconds."""
+        parked = {id(one.call): one for one in self._parked.values()}
+        return [
+            Live(call, now - began, parked[key].deadline - now if key in parked else None)
+            for key, (call, began) in self._under_way.items()
+        ]
 
     def leave(self, parked: Parked) -> None:
         """The wait is over."""

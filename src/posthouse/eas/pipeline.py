@@ -14,11 +14,13 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from posthouse.eas import policy, trace
+from posthouse.eas import policy, trace, wipe
 from posthouse.eas.call import Answer, Call, Result
 from posthouse.eas.clients import Deviation, deviation
 from posthouse.eas.encoding import decode_body, encode_answer
+from posthouse.eas.flood import Flood, FloodGuard
 from posthouse.eas.grammar import check
+from posthouse.eas.policy import Policy
 from posthouse.eas.query import Query, parse_query
 from posthouse.eas.registry import SHAPES, Command, commands, failure, write_commands
 from posthouse.eas.services import Services
@@ -27,7 +29,8 @@ from posthouse.eas.versions import DEFAULT, Version, parse_version, write_versio
 from posthouse.errors import Malformed, PosthouseError, TooLarge, TryLater
 from posthouse.http.reply import Reply
 from posthouse.model import Account, Device, DeviceAccess
-from posthouse.store import devices
+from posthouse.store import devices, policies
+from posthouse.store.policies import Rule
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.decode import Limits
 from posthouse.wbxml.encode import encode
@@ -71,6 +74,7 @@ class _Progress:
     query: Query = field(factory=Query)
     version: Version = DEFAULT
     device: Device | None = None
+    policy: Policy | None = None
     policy_key: int = 0
     call: Call | None = None
     refused: int = 0
@@ -86,6 +90,7 @@ class Pipeline:
         self._settings = services.settings
         self._commands = commands()
         self._limits = Limits(max_bytes=self._settings.max_request)
+        self._flood = FloodGuard(self._settings.requests_per_minute)
         self.versions = write_versions(self._settings.versions[-1])
         self.command_list = write_commands()
 
@@ -107,6 +112,9 @@ class Pipeline:
         except Exception:
             self.log.failure("EAS {command} of device {device} failed", **self._names(progress))
             reply = self._refuse(PosthouseError(), incoming, progress)
+        finally:
+            if progress.call is not None:
+                self._services.yard.finish(progress.call)
         await self._record(account, incoming, progress, reply, started)
         return reply
 
@@ -120,8 +128,9 @@ class Pipeline:
             raise StatusError(Status.DEVICE_ID_MISSING_OR_INVALID)
         if not query.device_type_valid:
             raise StatusError(Status.DEVICE_TYPE_MISSING_OR_INVALID)
-        progress.device = device = await self._device(account, query, agent, progress.version)
-        self._admit(device, special, progress.version)
+        await self._spare(account, query, progress)
+        progress.device = device = await self._device(account, query, agent, progress)
+        self._admit(device, special, progress.version, query.command)
         command = self._command(query, progress.version)
         progress.call = call = Call(
             services=self._services,
@@ -132,14 +141,16 @@ class Pipeline:
             user_agent=agent,
             peer=incoming.peer,
             cid=incoming.cid,
+            policy=progress.policy,
             policy_key=progress.policy_key,
             accept_multipart=query.accept_multipart
             or incoming.header("MS-ASAcceptMultiPart").strip().upper() == "T",
             on_gone=incoming.on_gone,
         )
+        self._services.yard.begin(call)
         await self._take_body(call, command, incoming)
         if not command.without_policy(call):
-            wanted = policy.demand(self._settings.policy, device, call.policy_key, command.name)
+            wanted = policy.demand(progress.policy, device, call.policy_key, command.name)
             if wanted:
                 raise StatusError(wanted, "the device has to provision")
         if command.grammar is not None and call.request is not None:
@@ -163,8 +174,28 @@ class Pipeline:
             raise StatusError(Status.VERSION_NOT_SUPPORTED, f"protocol version {text or version!r}")
         return version
 
-    def _admit(self, device: Device, special: Deviation, version: Version) -> None:
-        if device.access != DeviceAccess.ALLOWED:
+    async def _spare(self, account: Account, query: Query, progress: _Progress) -> None:
+        """Turn a flooding device away before it costs anything.
+
+        :raises Flood: answered 503 with Retry-After.
+        """
+        try:
+            self._flood.take((account.id, query.device_id, query.device_type), self._services.clock.seconds())
+        except Flood as flood:
+            if flood.first:
+                # One line in the device's log for a whole flood.
+                progress.device = await self._services.db.read(
+                    lambda tx: devices.find_device(tx, account.id, query.device_id, query.device_type)
+                )
+                self.log.warn(
+                    "EAS device {device} of {account} floods",
+                    account=account.address,
+                    **self._names(progress),
+                )
+            raise
+
+    def _admit(self, device: Device, special: Deviation, version: Version, command: str) -> None:
+        if not wipe.admit(device, command, version) and device.access != DeviceAccess.ALLOWED:
             raise StatusError(Status.DEVICE_IS_BLOCKED, device.access.name.lower())
         ceiling = parse_version(device.version_ceiling) or special.ceiling
         if ceiling is not None and version > ceiling:
@@ -178,22 +209,32 @@ class Pipeline:
             raise StatusError(Status.VERSION_NOT_SUPPORTED, f"{command.name} at {write_version(version)}")
         return command
 
-    async def _device(self, account: Account, query: Query, agent: str, version: Version) -> Device:
-        """The device's row, written only when there is something new to say of it."""
+    async def _device(self, account: Account, query: Query, agent: str, progress: _Progress) -> Device:
+        """The device's row, written only when there is something new to say of it; notes its policy."""
         now = int(self._services.clock.seconds() * 1000)
-        protocol = write_version(version)
+        protocol = write_version(progress.version)
+        default = self._settings.policy_name
 
-        def look(tx: Transaction) -> Device | None:
+        def find(tx: Transaction) -> Device | None:
             return devices.find_device(tx, account.id, query.device_id, query.device_type)
 
+        def look(tx: Transaction) -> tuple[Device | None, Rule]:
+            return find(tx), policies.rule_for(tx, account.id, default)
+
         def touch(tx: Transaction) -> Device:
-            if look(tx) is None:
+            known = find(tx)
+            if known is None:
                 self._make_room(tx, account, now)
-            return devices.seen_device(
+            device = devices.seen_device(
                 tx, account.id, query.device_id, query.device_type, agent, protocol, now
             )
+            return device if known is not None else self._welcome(tx, device)
 
-        device: Device | None = await self._services.db.read(look)
+        device, rule = await self._services.db.read(look)
+        if rule.policy:
+            progress.policy = policy.policy_by_name(rule.policy, rule.settings)
+        else:
+            progress.policy = self._settings.policy
         if (
             device is None
             or device.user_agent != agent
@@ -201,6 +242,17 @@ class Pipeline:
             or not 0 <= now - device.last_seen < self._settings.seen_every
         ):
             device = await self._services.db.write(touch)
+        assert device is not None
+        return device
+
+    def _welcome(self, tx: Transaction, device: Device) -> Device:
+        """A device that came for the first time: let in, or held until an administrator looked at it."""
+        access = policies.rule_for(tx, device.account_id, "").new_devices
+        if access is None:
+            access = DeviceAccess.QUARANTINED if self._settings.hold_new else DeviceAccess.ALLOWED
+        if access != device.access:
+            devices.update_device(tx, device.id, access=access)
+            device = evolve(device, access=access)
         return device
 
     def _make_room(self, tx: Transaction, account: Account, now: int) -> None:
@@ -268,7 +320,10 @@ class Pipeline:
         """The answer for an error, by the version column of the table."""
         if isinstance(error, TryLater):
             progress.refused = int(Status.SERVER_ERROR_RETRY_LATER)
-            return self._reply(503, more=(("Retry-After", str(max(1, round(error.after)))),))
+            more = [("Retry-After", str(max(1, round(error.after))))]
+            if isinstance(error, Flood):
+                more.append(("X-MS-ASThrottle", "CommandFrequency"))  # MS-ASHTTP 2.2.2.1.2.13
+            return self._reply(503, more=tuple(more))
         if not progress.query.command:
             # Nothing is known of the request, so there are no terms to answer in.
             return self._reply(400)

@@ -21,7 +21,11 @@ from posthouse.interfaces import IAuthenticator, IBus, IDatabase, IOutbox
 
 @frozen
 class EasSettings:
-    """:ivar policy: what devices have to accept; None asks nothing of them, not even Provision.
+    """:ivar policy: what devices have to accept; None asks nothing of them, not even Provision. For accounts
+        without a policy of their own, and where there is no ``policy_name``.
+    :ivar policy_name: of the policy of such accounts, looked up in the store at each request.
+    :ivar hold_new: a device that comes for the first time waits for an administrator's word.
+    :ivar requests_per_minute: of one device; more are answered 503 (0: no limit).
     :ivar provision_449: at 14.0 and above, too, say HTTP 449 to every client that has to provision.
     :ivar ceilings: (part of the User-Agent, highest version) pairs of the administrator.
     :ivar max_request: bytes of a request body as decoded.
@@ -35,6 +39,9 @@ class EasSettings:
     """
 
     policy: Policy | None = DEFAULT_POLICY
+    policy_name: str = ""
+    hold_new: bool = False
+    requests_per_minute: int = 0
     provision_449: bool = False
     ceilings: tuple[tuple[str, Version], ...] = ()
     versions: tuple[Version, ...] = VERSIONS

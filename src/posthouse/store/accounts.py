@@ -240,6 +240,8 @@ def delete_account(tx: Transaction, account_id: int) -> bool:
     if tx.rowcount:
         forget_person(tx, address)
         tx.execute("DELETE FROM app_password WHERE account_id = ?", (account_id,))
+        tx.execute("DELETE FROM account_rule WHERE account_id = ?", (account_id,))
+        tx.execute("DELETE FROM absence WHERE mailbox_id = ?", (mailbox_id,))
         return False
     if remove_items(tx, mailbox_id):
         return False
@@ -282,6 +284,11 @@ _SLICES = (
     (
         "DELETE FROM folder_gone WHERE (mailbox_id, at) IN "
         "(SELECT mailbox_id, at FROM folder_gone WHERE mailbox_id = ? LIMIT ?)",
+        "mailbox",
+    ),
+    (
+        "DELETE FROM absence_answer WHERE (mailbox_id, audience, sender) IN "
+        "(SELECT mailbox_id, audience, sender FROM absence_answer WHERE mailbox_id = ? LIMIT ?)",
         "mailbox",
     ),
     ("DELETE FROM folder WHERE id IN (SELECT id FROM folder WHERE mailbox_id = ? LIMIT ?)", "mailbox"),

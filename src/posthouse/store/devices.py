@@ -31,6 +31,7 @@ __all__ = [
     "log_device",
     "offer_again",
     "remember_send",
+    "reset_device",
     "save_state",
     "save_value",
     "seen_device",
@@ -48,7 +49,7 @@ _LINE_LENGTH = 2000
 _COLUMNS = (
     "id, account_id, device_id, device_type, user_agent, first_seen, last_seen, protocol, policy_key, "
     "pending_policy_key, policy_hash, provisioned, access, trace, information, last_command, last_error, "
-    "version_ceiling"
+    "version_ceiling, wipe, wipe_state, wipe_ordered, wipe_at"
 )
 _CHANGEABLE = frozenset(_COLUMNS.split(", ")) - {"id", "account_id", "device_id", "device_type", "first_seen"}
 
@@ -147,6 +148,15 @@ def update_device(tx: Transaction, device_row_id: int, **fields: Any) -> None:
     tx.execute(f"UPDATE device SET {sets} WHERE id = ?", (*values, device_row_id))
     if not tx.rowcount:
         raise NoSuchThing("No such device.")
+
+
+def reset_device(tx: Transaction, device_row_id: int) -> None:
+    """Forget what a device was told and what it agreed to; what an administrator decided about it stays."""
+    for table in ("device_state", "device_value", "device_send", "device_aside"):
+        tx.execute(f"DELETE FROM {table} WHERE device = ?", (device_row_id,))
+    update_device(
+        tx, device_row_id, policy_key=0, pending_policy_key=0, policy_hash="", provisioned=False, last_error=""
+    )
 
 
 def delete_device(tx: Transaction, device_row_id: int) -> None:

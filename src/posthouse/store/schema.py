@@ -192,3 +192,30 @@ def _people(database: Database) -> None:
             "INSERT INTO person_key (key, person_id) VALUES (?, ?)",
             [(key, number) for key in sorted(search_keys(person))],
         )
+
+
+_PHONES = (
+    # settings: JSON, as posthouse.policy understands it.
+    "CREATE TABLE policy (name TEXT PRIMARY KEY, settings TEXT NOT NULL, changed BIGINT NOT NULL)",
+    # What an account has of its own; NULL: what the server says.
+    "CREATE TABLE account_rule (account_id BIGINT PRIMARY KEY, policy TEXT, new_devices BIGINT)",
+    # wipe: "device" or "account", with the latest of its states in wipe_state.
+    "ALTER TABLE device ADD COLUMN wipe TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE device ADD COLUMN wipe_state TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE device ADD COLUMN wipe_ordered BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE device ADD COLUMN wipe_at BIGINT NOT NULL DEFAULT 0",
+    """CREATE TABLE absence (
+        mailbox_id BIGINT PRIMARY KEY, state BIGINT NOT NULL, starts BIGINT, ends BIGINT,
+        messages TEXT NOT NULL, changed BIGINT NOT NULL)""",
+    """CREATE TABLE absence_answer (
+        mailbox_id BIGINT NOT NULL, audience TEXT NOT NULL, sender TEXT NOT NULL, at BIGINT NOT NULL,
+        PRIMARY KEY (mailbox_id, audience, sender)) CLUSTERED""",
+    "CREATE INDEX absence_answer_at ON absence_answer (at)",
+)
+
+
+@migrations(name="0003_phones_and_absence")
+def _phones_and_absence(database: Database) -> None:
+    """Policies by name, wiping of phones, out-of-office messages."""
+    for statement in _PHONES:
+        database.conn.execute(SQLITE.ddl(statement))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from posthouse.eas import wipe
 from posthouse.eas.call import Call
 from posthouse.eas.device_information import keep_information
 from posthouse.eas.policy import POLICY_TYPE, Policy
@@ -55,9 +56,9 @@ class Provision(Command):
         assert request is not None
         information = request.find(Settings.DeviceInformation)
         policies = request.findall(P.Policies)
-        if request.find(P.RemoteWipe) is not None or request.find(P.AccountOnlyRemoteWipe) is not None:
-            # An acknowledgement of what nobody ordered.
-            raise StatusError(PROTOCOL_ERROR, "a wipe is acknowledged that was not requested")
+        erased = await wipe.answer(call, request)
+        if erased is not None:
+            return erased
         if request.find(P.Policy) is not None:
             raise StatusError(PROTOCOL_ERROR, "a policy outside Policies")  # ASPROV R395
         if len(policies) > 1 or (not policies and information is None):
@@ -77,7 +78,7 @@ class Provision(Command):
 
     async def _policy(self, call: Call, asked: Element, *, has_information: bool) -> Element:
         kind = asked.text(P.PolicyType) or ""
-        policy = call.services.settings.policy
+        policy = call.policy
         # MS-WAP-Provisioning-XML is of version 2.5 (R965, R971).
         if kind != POLICY_TYPE:
             return _answer(kind, UNKNOWN_TYPE)
@@ -89,6 +90,12 @@ class Provision(Command):
         # R368: with the first request; a device that has told before is not turned away for a renewed one.
         if call.version >= (14, 1) and not has_information and not call.device.information:
             raise StatusError(Status.DEVICE_INFORMATION_REQUIRED, "no DeviceInformation")
+        beyond = policy.beyond(call.version)
+        if beyond and not policy.allow_partial:
+            # R4899: its version has no words for all that is demanded.
+            raise StatusError(
+                Status.DEVICE_NOT_FULLY_PROVISIONABLE, f"{beyond[0]} and {len(beyond) - 1} more"
+            )
         keys = await self._offer(call, policy)
         return _answer(kind, keys, policy.document(call.version))
 
@@ -107,7 +114,7 @@ class Provision(Command):
         return await call.write(offer)
 
     async def _acknowledge(self, call: Call, policy: Policy, key: str, status: str) -> _Keys:
-        self._accept(policy, status.strip())
+        await self._accept(call, policy, status.strip())
         number = int(key) if key.isascii() and key.isdigit() and len(key) <= 10 else 0
         fresh, row, digest = call.services.random_policy_key(), call.device.id, policy.digest
 
@@ -129,11 +136,21 @@ class Provision(Command):
         call.notes["phase"] = "acknowledge"
         return await call.write(acknowledge)
 
-    def _accept(self, policy: Policy, status: str) -> None:
+    async def _accept(self, call: Call, policy: Policy, status: str) -> None:
+        """Whether what the device says is enough (R659, R660); if not, that is remembered against this policy."""
+        refused = 0
         if status in (_PARTLY, _NOT_AT_ALL) and not policy.allow_partial:
-            raise StatusError(Status.DEVICE_NOT_FULLY_PROVISIONABLE, f"acknowledged with {status}")
+            refused = int(Status.DEVICE_NOT_FULLY_PROVISIONABLE)
         if status == _EXTERNAL and not policy.allow_external:
-            raise StatusError(Status.EXTERNALLY_MANAGED_NOT_ALLOWED, "managed by others")
+            refused = int(Status.EXTERNALLY_MANAGED_NOT_ALLOWED)
+        if refused:
+            row = call.device.id
+            await call.write(
+                lambda tx: devices.update_device(
+                    tx, row, provisioned=False, policy_key=0, policy_hash=policy.refusal
+                )
+            )
+            raise StatusError(refused, f"acknowledged with {status}")
         if status not in (_APPLIED, _PARTLY, _NOT_AT_ALL, _EXTERNAL):
             raise StatusError(PROTOCOL_ERROR, f"policy status {status[:10]!r}")
 

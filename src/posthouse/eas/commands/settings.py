@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from posthouse.eas import out_of_office
 from posthouse.eas.call import Call
 from posthouse.eas.device_information import keep_information
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import StatusError
 from posthouse.model import Account
-from posthouse.store import accounts
+from posthouse.store import accounts, devices
 from posthouse.wbxml.tags import RightsManagement
 from posthouse.wbxml.tags import Settings as S
 from posthouse.wbxml.tree import E, Element
@@ -22,6 +23,11 @@ OK = 1
 PROTOCOL_ERROR = 2
 INVALID = 5
 DENIED_BY_POLICY = 7
+
+#: Under this name lies the password that opens a device whose owner forgot his (MS-ASCMD 2.2.3.46).
+RECOVERY_PASSWORD = "recovery password"
+#: MS-ASCMD R3660
+MOST_PASSWORD = 255
 
 _MOST_ADDRESSES = 50
 
@@ -70,29 +76,22 @@ class Settings(Command):
         return E(S.DeviceInformation, E(S.Status, await keep_information(call, asked)))
 
     async def _password(self, call: Call, asked: Element) -> Element:
-        # The policy has PasswordRecoveryEnabled 0, so there is nothing to recover and nothing is kept
-        # (R4402).
-        if asked.find(S.Set, S.Password) is None:
+        password = asked.find(S.Set, S.Password)
+        if password is None:
             # R4398, R483: of the whole command, and no property is answered.
             raise StatusError(PROTOCOL_ERROR, "DevicePassword without a Password")
-        return E(S.DevicePassword, E(S.Status, DENIED_BY_POLICY))
+        if call.policy is None or not call.policy.recovers_passwords:
+            return E(S.DevicePassword, E(S.Status, DENIED_BY_POLICY))  # R4402
+        if len(password.value) > MOST_PASSWORD:
+            return E(S.DevicePassword, E(S.Status, INVALID))  # R4400
+        row = call.device.id
+        # R3661: the empty one takes it back.
+        kept = password.value.encode() or None
+        await call.write(lambda tx: devices.save_value(tx, row, RECOVERY_PASSWORD, kept))
+        return E(S.DevicePassword, E(S.Status, OK))
 
     async def _oof(self, call: Call, asked: Element) -> Element:
-        """Out of office: never on, since nothing here would answer for the user; so it cannot be set
-        either.
-        """
-        if asked.find(S.Get) is None:
-            if asked.find(S.Set) is None:
-                return E(S.Oof, E(S.Status, PROTOCOL_ERROR))
-            if (asked.find(S.Set, S.StartTime) is None) != (asked.find(S.Set, S.EndTime) is None):
-                return E(S.Oof, E(S.Status, PROTOCOL_ERROR))  # R2272, R5681
-            state = asked.find(S.Set, S.OofState)
-            # Switching off what is off is done.
-            off = state is not None and state.value.strip() == "0"
-            return E(S.Oof, E(S.Status, OK if off else INVALID))
-        audiences = (S.AppliesToInternal, S.AppliesToExternalKnown, S.AppliesToExternalUnknown)
-        messages = [E(S.OofMessage, E(audience), E(S.Enabled, 0)) for audience in audiences]
-        return E(S.Oof, E(S.Status, OK), E(S.Get, E(S.OofState, 0), messages))
+        return await out_of_office.answer(call, asked)
 
     async def _rights(self, call: Call, asked: Element) -> Element:
         return E(
