@@ -121,6 +121,11 @@ class MoveTests(Base):
         item, inbox = self.room.deliver(MAIL), self.room.folder().number
         self.assertEqual(self.move((item.number, inbox, "RI"), (item.number, "RI", inbox)), ["105", "105"])
 
+    def test_a_move_of_nothing_is_103(self) -> None:
+        """MoveItems.xsd: the name that is said again is never empty."""
+        moves = E(Move.Move, E(Move.SrcMsgId), E(Move.SrcFldId, 1), E(Move.DstFldId, 2))
+        self.assertEqual(self.room.post("MoveItems", E(Move.MoveItems, moves)).text(Move.Status), "103")
+
     def test_two_unknown_folders_are_not_the_same_folder(self) -> None:
         """R4207."""
         self.assertEqual(self.move((1, "Invalid", "Unknown")), ["1"])

@@ -21,7 +21,8 @@ from posthouse.http.request import Request
 __all__ = ["accepts_gzip", "send"]
 
 BLOCK = 1 << 18
-_WORTH_PACKING = 1024
+#: Small enough for a first FolderSync, whose answer Microsoft's own test wants packed (MS-ASHTTP R197, R214).
+_WORTH_PACKING = 256
 _PACK_INLINE = 1 << 15
 _LEVEL = 4  # half the time of 6 for some percent of size
 _REASONS = {

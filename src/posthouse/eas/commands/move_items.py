@@ -46,7 +46,8 @@ class MoveItems(Command):
                 # R4222: an item cannot go to more than one folder.
                 rule=Rule(
                     {
-                        Move.SrcMsgId: _ID,
+                        # Said again in the answer, where it may not be empty.
+                        Move.SrcMsgId: Child(least=1, least_length=1, length=64),
                         Move.SrcFldId: _ID,
                         Move.DstFldId: Child(least=1, length=64, status=FAILED),
                     }
