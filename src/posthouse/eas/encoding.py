@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from posthouse.wbxml.decode import Document, Limits, decode_document, decode_steps
 from posthouse.wbxml.encode import Encoder, encode
-from posthouse.wbxml.tree import Element
+from posthouse.wbxml.tree import Element, Utf8
 
 if TYPE_CHECKING:
     from posthouse.eas.call import Call
@@ -71,6 +71,9 @@ async def encode_answer(call: Call, root: Element) -> bytes:
 
 async def _content(call: Call, encoder: Encoder, content: str | bytes | None) -> None:
     if not content:
+        return
+    if isinstance(content, Utf8):
+        encoder.text(content)
         return
     if isinstance(content, bytes):
         encoder.opaque(content)

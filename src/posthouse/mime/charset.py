@@ -189,10 +189,12 @@ def decode(data: bytes, declared: str = "") -> str:
     if codec is None or codec == "utf-8":
         try:
             # A byte order mark is no text.
-            return clean(data.decode("utf-8").removeprefix("\ufeff"))
+            text = data.decode("utf-8").removeprefix("\ufeff")
         except UnicodeDecodeError:
             text_or_none = _mostly(data, "utf-8")
             return clean(windows_1252(data) if text_or_none is None else text_or_none)
+        # Strict UTF-8 gives no surrogates, so most texts need no further look.
+        return clean(text) if "\x00" in text or "\ufffe" in text or "\uffff" in text else text
     if codec == WINDOWS_1252:
         return clean(windows_1252(data))
     try:

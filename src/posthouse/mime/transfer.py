@@ -31,7 +31,10 @@ def decode_transfer(cte: str, raw: bytes) -> bytes:
         return headers.decode_base64(raw)
     if cte == "quoted-printable":
         # White space at the end of a line was added on the way (RFC 2045 6.7 rule 3).
-        if b" \r" in raw or b" \n" in raw or b"\t\r" in raw or b"\t\n" in raw:
+        if (b" \r\n" in raw or b" \n" in raw) or (
+            # Looked for only where there is one at all: this is the costly part of most bodies.
+            b"\t" in raw and (b"\t\r\n" in raw or b"\t\n" in raw)
+        ):
             raw = _trim_lines(raw)
         return binascii.a2b_qp(raw)
     if cte in ("x-uuencode", "x-uu"):

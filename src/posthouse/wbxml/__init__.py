@@ -5,7 +5,7 @@
 
 from posthouse.wbxml.decode import DEFAULT, Document, Limits, decode, decode_document, decode_steps
 from posthouse.wbxml.encode import Encoder, encode
-from posthouse.wbxml.tree import SECRET_TAGS, E, Element, to_xml
+from posthouse.wbxml.tree import SECRET_TAGS, E, Element, Utf8, to_xml
 
 __all__ = [
     "DEFAULT",
@@ -15,6 +15,7 @@ __all__ = [
     "Element",
     "Encoder",
     "Limits",
+    "Utf8",
     "decode",
     "decode_document",
     "decode_steps",

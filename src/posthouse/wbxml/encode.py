@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from posthouse.wbxml.grammar import END, HAS_CONTENT, OPAQUE, STR_I, SWITCH_PAGE
 from posthouse.wbxml.pages import TOKENS
-from posthouse.wbxml.tree import Element
+from posthouse.wbxml.tree import Element, Utf8
 
 #: Version 1.3, public identifier unknown, UTF-8, no string table.
 HEADER = b"\x03\x01\x6a\x00"
@@ -100,9 +100,9 @@ class Encoder:
             self._out.append(_END)
         self._open -= 1
 
-    def text(self, text: str) -> None:
+    def text(self, text: str | Utf8) -> None:
         """Text of the open element. Several calls in a row make one string, for texts that come in pieces."""
-        data = clean(text)
+        data = text if isinstance(text, Utf8) else clean(text)
         if not data:
             return
         if not self._in_string:
@@ -159,6 +159,8 @@ class Encoder:
                             out += opening_text, data, _STRING_END
                         else:
                             write(empty)
+                    elif isinstance(content, Utf8):
+                        out += opening_text, content, _STRING_END
                     else:
                         write(opening)
                         self._content(content)
@@ -187,6 +189,8 @@ class Encoder:
         if isinstance(content, str):
             if data := clean(content):
                 self._out += _STR_I, data, b"\0"
+        elif isinstance(content, Utf8):
+            self._out += _STR_I, content, b"\0"
         else:
             self._out += bytes((OPAQUE,)), write_uint(len(content)), content
 

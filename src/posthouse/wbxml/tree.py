@@ -28,11 +28,22 @@ SECRET_TAGS: frozenset[str] = frozenset(
 )
 
 
+class Utf8(bytes):
+    """Text of which it is known that it is UTF-8 and holds nothing that the wire cannot carry.
+
+    As content it is written like text, an inline string, but without another look at it: a mail body is
+    read, checked and cut as bytes, once.
+    """
+
+    __slots__ = ()
+
+
 class Element:
     """One element.
 
     :ivar tag: "Namespace:Name", one of the constants in `posthouse.wbxml.tags`.
-    :ivar content: text, or bytes when the content came (or is to go) as OPAQUE, or None. Text that stands
+    :ivar content: text (`Utf8` when it is encoded already), or bytes when the content came (or is to go) as
+        OPAQUE, or None. Text that stands
         between children is kept here too, joined; on encoding it goes in front of the children.
     :ivar children: child elements in order. A tuple on a leaf: use `append` to add some.
     """
@@ -226,6 +237,8 @@ def _shown(element: Element, redact: Container[str], most: int) -> str:
     content = element.content
     if not content:
         return ""
+    if isinstance(content, Utf8):
+        content = content.decode("utf-8", "replace")
     unit = "characters" if isinstance(content, str) else "bytes"
     if element.tag in redact:
         return f"<!-- {len(content)} {unit} hidden -->"

@@ -21,10 +21,12 @@ from posthouse.mime import charset
 from posthouse.mime.bodies import Bodies, decoded_size, text_of
 from posthouse.mime.html import html_from_text, text_from_html
 from posthouse.mime.part import Part
-from posthouse.mime.truncate import truncate_mime, truncate_utf8
+from posthouse.mime.transfer import decode_part
+from posthouse.mime.truncate import truncate_bytes, truncate_mime
 from posthouse.model import Item
+from posthouse.wbxml.encode import clean
 from posthouse.wbxml.tags import AirSyncBase
-from posthouse.wbxml.tree import Element
+from posthouse.wbxml.tree import Element, Utf8
 
 #: HTML that is turned into plain text here, in characters: about 15 ms. What is beyond shows as truncated.
 MOST_CONVERTED = 200_000
@@ -35,7 +37,7 @@ _HEAD = 2048
 #: Codecs of which a front part can be decoded like the whole: one byte a character, or UTF-8.
 _SIMPLE = re.compile(r"utf[-_]?8|ascii|us-ascii|latin[-_]?1|iso8859-\d+|cp125\d|koi8-[ru]|mac-?roman")
 
-_META_CHARSET = re.compile(r"(<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*)([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+_META_CHARSET = re.compile(rb"(<meta\b[^>]{0,300}?charset\s*=\s*[\"']?\s*)([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 
 #: What the string of a MIME body cannot carry: then it goes as opaque bytes, untouched.
 _NOT_TEXT = bytes(set(range(0x20)) - {0x09, 0x0A, 0x0D})
@@ -164,7 +166,8 @@ def _decoded(part: Part, raw: bytes, whole: bool) -> str:
 class Rendered:
     """A body ready to go.
 
-    :ivar size: of the complete data, estimated when it was not read. :ivar data: text, or bytes for opaque.
+    :ivar size: of the complete data, estimated when it was not read.
+    :ivar data: `Utf8`, since everything behind the transfer encoding is done on bytes; other bytes for opaque.
     """
 
     type: int
@@ -191,33 +194,71 @@ def render_choice(choice: Choice, raw: bytes, item: Item) -> Rendered | Unrender
         return _render_mime(choice, raw, item)
     if part is None:
         return Rendered(preference.type, 0, "", False, preference.preview)
-    text = _decoded(part, raw, choice.whole)
-    text, shortened = _converted(text, preference.type, part.content_type == "text/html")
+    data, shortened = _content(part, raw, choice.whole, preference.type)
     if limit is None:
-        return Rendered(preference.type, _utf8_size(text), text, shortened, preference.preview)
-    if len(text) <= limit and (size := _utf8_size(text)) <= limit:
+        return Rendered(preference.type, len(data), Utf8(data), shortened, preference.preview)
+    if len(data) <= limit:
         if not choice.whole:
             return Unrendered.MORE
-        return Rendered(
-            preference.type, size + (limit if shortened else 0), text, shortened, preference.preview
-        )
+        size = len(data) + (limit if shortened else 0)
+        return Rendered(preference.type, size, Utf8(data), shortened, preference.preview)
     if preference.all_or_none:
         return Unrendered.EXCLUDED
-    # No character has less than one byte, so what is behind need not be encoded to be cut off.
-    shown, _ = truncate_utf8(text[: limit + 1], limit)
-    size = max(limit + 1, len(text), decoded_size(part))
-    return Rendered(preference.type, size, shown, True, preference.preview)
+    shown, _ = truncate_bytes(data, limit)
+    size = len(data) if choice.whole else max(limit + 1, len(data), decoded_size(part))
+    return Rendered(preference.type, size, Utf8(shown), True, preference.preview)
+
+
+def _content(part: Part, raw: bytes, whole: bool, kind: int) -> tuple[bytes, bool]:
+    """The body in the wanted form as clean UTF-8, and whether some of it had to be left out."""
+    is_html = part.content_type == "text/html"
+    if kind == HTML and is_html:
+        data = _as_it_is(part, raw) if whole else None
+        if data is None:
+            data = clean(_decoded(part, raw, whole))
+        return _relabelled(data), False
+    text, shortened = _converted(_decoded(part, raw, whole), kind, is_html)
+    return clean(text), shortened
+
+
+def _as_it_is(part: Part, raw: bytes) -> bytes | None:
+    """``clean(text_of(part, raw))`` at a quarter of the time for a part that is UTF-8 already, as most are.
+
+    :return: None when it is not.
+    """
+    data = decode_part(part, raw)
+    label = part.charset
+    codec = charset.lookup(label) if label else None
+    if data.isascii():
+        if codec is not None and not _SIMPLE.fullmatch(codec):
+            return None
+    else:
+        if codec is not None and codec != "utf-8":
+            return None
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        if "\uffff" in text or "\ufffe" in text or text.startswith("\ufeff"):
+            return None
+    if b"\r" in data:
+        data = b"\n".join(data.split(b"\r\n"))
+        if b"\r" in data:
+            data = data.replace(b"\r", b"\n")
+    return data.translate(None, _NOT_TEXT)
+
+
+def _relabelled(data: bytes) -> bytes:
+    """What arrives is UTF-8, whatever the mail said of itself."""
+    if b"charset" in data[:_HEAD].lower():
+        return _META_CHARSET.sub(rb"\1utf-8", data[:_HEAD], count=2) + data[_HEAD:]
+    return data
 
 
 def _converted(text: str, kind: int, is_html: bool) -> tuple[str, bool]:
     """Text in the wanted form, and whether some of it had to be left out."""
     if kind == HTML:
-        if not is_html:
-            return html_from_text(text), False
-        if "charset" in text[:_HEAD].lower():
-            # What arrives is UTF-8, whatever the mail said of itself.
-            text = _META_CHARSET.sub(r"\1utf-8", text[:_HEAD], count=2) + text[_HEAD:]
-        return text, False
+        return html_from_text(text), False
     shortened = is_html and len(text) > MOST_CONVERTED
     if is_html:
         text = text_from_html(text[:MOST_CONVERTED])
@@ -247,10 +288,6 @@ def _mime_data(data: bytes) -> str | bytes:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data
-
-
-def _utf8_size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def excluded(choices: Sequence[Choice], item: Item) -> Rendered:
