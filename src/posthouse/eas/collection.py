@@ -6,15 +6,12 @@ what to tell it, and the two generations of its state. Nothing here waits, and n
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from attrs import define, field, frozen
 
 from posthouse.eas import window
-from posthouse.eas.content.flag import ABSENT, read_change
-from posthouse.eas.content.options import MailOptions
+from posthouse.eas.content.options import MailOptions, filter_fits
 from posthouse.eas.generation import (
     GIVE_UP,
     AddResult,
@@ -24,21 +21,17 @@ from posthouse.eas.generation import (
     next_generation,
     shrunk,
 )
-from posthouse.eas.ids import RECIPIENT_CACHE
+from posthouse.eas.ids import RECIPIENT_CACHE, parse_number
+from posthouse.eas.orders import SUCCESS, Author, Order, Response, obey
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.window import BOTTOM, Batch, State
-from posthouse.model import Arrival, ChangeGroup, Flag, Folder, FolderType, Gone, Item, Mark
-from posthouse.store import changes, devices, folders, items, numbers
+from posthouse.model import Arrival, Folder, FolderType, Gone, Item, Mark
+from posthouse.store import changes, devices, folders, numbers
 from posthouse.store.transaction import Transaction
-from posthouse.wbxml.tree import Element
 
 # MS-ASCMD 2.2.3.177.17, Status (Sync)
-SUCCESS = 1
 BAD_KEY = 3
 PROTOCOL_ERROR = 4
-CONVERSION = 6
-CONFLICT = 7
-NOT_FOUND = 8
 HIERARCHY_CHANGED = 12
 
 #: MS-ASCMD 2.2.3.68.2: days back for each FilterType; 0 and 8 have no date.
@@ -94,17 +87,6 @@ class FolderFeed:
 
 
 @frozen
-class Order:
-    """One command of the client: "Add", "Change", "Delete" or "Fetch"."""
-
-    kind: str
-    server_id: str = ""
-    client_id: str = ""
-    class_name: str = ""
-    data: Element | None = None
-
-
-@frozen
 class Ask:
     """What one request asks of one collection.
 
@@ -130,16 +112,6 @@ class Ask:
     def wants_changes(self) -> bool:
         # R5556: a key other than 0 asks for changes, unless GetChanges says no.
         return self.get_changes is not False
-
-
-@frozen
-class Response:
-    """The answer to one command of the client, where it gets one (R6413)."""
-
-    order: Order
-    status: int
-    number: int = 0
-    item: Item | None = None
 
 
 @define
@@ -182,7 +154,7 @@ class Desk:
     :ivar fresh: gives a new key. :ivar room: commands left in the global window.
     :ivar budget: bytes that the answer may still take; the first item is always sent.
     :ivar written: whether the last answer for this collection was written to the end.
-    :ivar add: makes an item from a client's Add: ``(tx, folder, order) -> number``; StatusError refuses.
+    :ivar author: writes what the device adds, and rewrites what it changes; None when it may do neither.
     """
 
     mailbox_id: int
@@ -192,17 +164,7 @@ class Desk:
     room: int = 512
     budget: int = 1 << 20
     written: bool = False
-    add: Callable[[Transaction, Folder, Order], int] | None = None
-
-
-def digest(order: Order) -> str:
-    """What makes two Adds the same Add (rule 3)."""
-    shown = repr(_plain(order.data)) if order.data is not None else ""
-    return hashlib.sha256(f"{order.class_name}\n{shown}".encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _plain(element: Element) -> tuple[Any, ...]:
-    return (element.tag, element.content, [_plain(child) for child in element.children])
+    author: Author | None = None
 
 
 def evaluate(tx: Transaction, desk: Desk, ask: Ask) -> Outcome:
@@ -210,10 +172,13 @@ def evaluate(tx: Transaction, desk: Desk, ask: Ask) -> Outcome:
 
     In a reading transaction nothing is kept: ``Outcome.record`` says what has to be, before the answer leaves.
     Orders need a writing one.
+
+    :raises StatusError: of the whole request, see `_check_class`.
     """
     folder = folder_named(tx, desk.mailbox_id, ask.collection_id)
     if folder is None:
         return Outcome(ask, HIERARCHY_CHANGED, ask.key)
+    _check_class(ask, folder)
     if ask.key == "0":
         return _begin(tx, desk, ask, folder)
     row = devices.load_state(tx, desk.device, str(folder.number))
@@ -244,18 +209,27 @@ def keep(tx: Transaction, device: int, folder: Folder, record: Record, now: int)
     )
 
 
+def _check_class(ask: Ask, folder: Folder) -> None:
+    """What does not suit the class of a collection is wrong with the whole request.
+
+    :raises StatusError: 4: ConversationMode for what is no mail (R2117), a FilterType that the class does not
+        have (R3041-3061, R3080), commands for the recipient cache, which is read only (R756).
+    """
+    item_class = folder.type.item_class
+    if ask.conversations and item_class != "Email":
+        raise StatusError(PROTOCOL_ERROR, f"ConversationMode for {item_class}")
+    if ask.options is not None and not filter_fits(item_class, ask.options.filter_type):
+        raise StatusError(PROTOCOL_ERROR, f"FilterType {ask.options.filter_type} for {item_class}")
+    if ask.orders and folder.type == FolderType.RECIPIENT_CACHE:
+        raise StatusError(PROTOCOL_ERROR, "commands for the recipient cache")
+
+
 def folder_named(tx: Transaction, mailbox_id: int, collection_id: str) -> Folder | None:
     """The folder behind a CollectionId, None when there is none that may be synchronised."""
     if collection_id == RECIPIENT_CACHE:
         return folders.folder_of_type(tx, mailbox_id, FolderType.RECIPIENT_CACHE)
-    number = object_number(collection_id)
-    folder = folders.folder_by_number(tx, mailbox_id, number) if number else None
+    folder = folders.folder_by_number(tx, mailbox_id, parse_number(collection_id))
     return folder if folder is not None and not folder.hidden else None
-
-
-def object_number(text: str) -> int:
-    """The number behind a CollectionId or ServerId; 0 for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else 0
 
 
 def _begin(tx: Transaction, desk: Desk, ask: Ask, folder: Folder) -> Outcome:
@@ -287,7 +261,7 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
     results: dict[str, AddResult] = {}
     responses: list[Response] = []
     if ask.orders:
-        state, responses, results = _obey(tx, desk, ask, folder, base, options)
+        state, responses, results = obey(tx, desk, ask, folder, base, options)
     batch = Batch()
     put_aside: list[tuple[int, str]] = []
     offered: tuple[int, ...] = ()
@@ -376,127 +350,6 @@ def expected_size(item: Item, options: MailOptions) -> int:
     if not options.bodies:
         whole = text
     return 800 + whole
-
-
-# The device's own commands ------------------------------------------------------------------------
-
-
-def _obey(
-    tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base, options: MailOptions
-) -> tuple[State, list[Response], dict[str, AddResult]]:
-    state = base.start
-    responses: list[Response] = []
-    results: dict[str, AddResult] = {}
-    for order in ask.orders:
-        try:
-            if order.kind == "Add":
-                state, response = _add(tx, desk, folder, base, state, order, results)
-                responses.append(response)
-            elif order.kind == "Change":
-                state = _change(tx, desk, folder, state, order, options)
-            elif order.kind == "Delete":
-                state = _delete(tx, desk, folder, state, order, ask.deletes_as_moves)
-            else:
-                responses.append(_fetch(tx, folder, order))
-        except StatusError as error:
-            responses.append(Response(order, error.status))
-    return state, responses, results
-
-
-def _item(tx: Transaction, folder: Folder, server_id: str) -> Item | None:
-    number = object_number(server_id)
-    return changes.items(tx, folder.id, [number]).get(number) if number else None
-
-
-def _fetch(tx: Transaction, folder: Folder, order: Order) -> Response:
-    item = _item(tx, folder, order.server_id)
-    return Response(order, NOT_FOUND if item is None else SUCCESS, item=item)
-
-
-def _add(
-    tx: Transaction,
-    desk: Desk,
-    folder: Folder,
-    base: Base,
-    state: State,
-    order: Order,
-    results: dict[str, AddResult],
-) -> tuple[State, Response]:
-    """An identical Add under the same key is answered from memory, and made once (rule 3)."""
-    seen = digest(order)
-    result = base.repeats.get(order.client_id) or results.get(order.client_id)
-    if result is None or result.digest != seen:
-        try:
-            if desk.add is None:
-                raise StatusError(CONVERSION, f"items of class {folder.type.item_class} cannot be added")
-            result = AddResult(desk.add(tx, folder, order), SUCCESS, seen)
-        except StatusError as error:
-            result = AddResult(0, error.status, seen)
-    results[order.client_id] = result
-    if result.number:
-        mark = changes.marks(tx, folder.id, [result.number]).get(result.number)
-        state = window.added_here(state, result.number, mark)
-    return state, Response(order, result.status, result.number)
-
-
-def _change(
-    tx: Transaction, desk: Desk, folder: Folder, state: State, order: Order, options: MailOptions
-) -> State:
-    item = _item(tx, folder, order.server_id)
-    if item is None:
-        raise StatusError(NOT_FOUND)
-    if folder.type.item_class != "Email" or order.data is None:
-        raise StatusError(CONVERSION)
-    wanted = read_change(order.data)
-    if wanted.empty and order.data.children:
-        raise StatusError(CONVERSION, "nothing in it that a device may change")
-    steps: list[tuple[ChangeGroup, bool, Callable[[], int]]] = []
-    if wanted.read is not None:
-        read = wanted.read
-        steps.append(
-            (ChangeGroup.READ, item.read == read, lambda: items.set_read(tx, item, read, desk.device))
-        )
-    if wanted.flag is not ABSENT:
-        flag = wanted.flag if isinstance(wanted.flag, Flag) else None
-        steps.append(
-            (ChangeGroup.FLAG, item.flag == flag, lambda: items.set_flag(tx, item, flag, desk.device))
-        )
-    if wanted.categories is not None:
-        names = wanted.categories
-        steps.append(
-            (
-                ChangeGroup.CATEGORIES,
-                item.categories == names,
-                lambda: items.set_categories(tx, item, names, desk.device),
-            )
-        )
-    mark = changes.marks(tx, folder.id, [item.number])[item.number]
-    if options.conflict == 1 and any(
-        not same and window.in_conflict(state, mark, group) for group, same, _ in steps
-    ):
-        # R2069: the server's change stays, and is news to the device.
-        raise StatusError(CONFLICT)
-    for group, same, write in steps:
-        number = 0 if same else write()
-        state = (
-            window.changed_here(state, mark, group, number)
-            if number
-            else window.agreed_here(state, mark, group)
-        )
-    return state
-
-
-def _delete(tx: Transaction, desk: Desk, folder: Folder, state: State, order: Order, as_moves: bool) -> State:
-    """Gone already is success, too: that is what the client wants."""
-    item = _item(tx, folder, order.server_id)
-    number = object_number(order.server_id)
-    if item is not None:
-        if as_moves and folder.type != FolderType.DELETED and folder.type.item_class == "Email":
-            trash = folders.folder_of_type(tx, desk.mailbox_id, FolderType.DELETED)
-            items.move_item(tx, item, trash, desk.device)
-        else:
-            items.delete_item(tx, item, desk.device)
-    return window.removed_here(state, number) if number else state
 
 
 # Questions that change nothing --------------------------------------------------------------------

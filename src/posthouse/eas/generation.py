@@ -19,11 +19,30 @@ from posthouse.eas.window import Batch, State
 
 @frozen
 class AddResult:
-    """What became of one Add of the client, kept until the next key is used (rule 3)."""
+    """What became of one Add, rewriting or sending of the client, kept until the next key is used (rule 3).
+
+    :ivar number: of the item, 0 for none. :ivar change: the number of a Change, 0 when it is none.
+    :ivar files: (ClientId, MIME part) of the attachments that it added.
+    """
 
     number: int
     status: int
     digest: str
+    change: int = 0
+    files: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> list[Any]:
+        found: list[Any] = [self.number, self.status, self.digest]
+        if self.change or self.files:
+            found += [self.change, [list(pair) for pair in self.files]]
+        return found
+
+    @classmethod
+    def from_json(cls, value: list[Any]) -> AddResult:
+        number, status, digest, *more = value
+        if not more:
+            return cls(number, status, digest)
+        return cls(number, status, digest, more[0], tuple((one, path) for one, path in more[1]))
 
 
 @frozen
@@ -31,7 +50,7 @@ class Generation:
     """The state under one key.
 
     :ivar options: the sticky Options block of the last request that had one, as JSON, or None.
-    :ivar results: ClientId -> result of the Adds of the request that made this generation.
+    :ivar results: what `posthouse.eas.orders.memory_key` says -> result, of the request that made this generation.
     :ivar carried: items that the device may hold if it got this answer, beyond what the generation before knew.
     :ivar dropped: items that it may have soft-deleted.
     :ivar attempts: how often the same key was answered in full and yet came back.
@@ -54,7 +73,7 @@ class Generation:
             "o": self.options,
             "u": self.supported,
             "f": self.filter_type,
-            "r": {key: [r.number, r.status, r.digest] for key, r in self.results.items()},
+            "r": {key: result.to_json() for key, result in self.results.items()},
             "c": self.carried,
             "d": self.dropped,
             "n": self.attempts,
@@ -71,7 +90,7 @@ class Generation:
             options=value.get("o"),
             supported=tuple(supported) if supported is not None else None,
             filter_type=value.get("f", 0),
-            results={key: AddResult(*r) for key, r in value.get("r", {}).items()},
+            results={key: AddResult.from_json(r) for key, r in value.get("r", {}).items()},
             carried=tuple(value.get("c", ())),
             dropped=tuple(value.get("d", ())),
             attempts=value.get("n", 0),
@@ -86,7 +105,7 @@ class Base:
     :ivar key: the key that the request proved: it names the older generation of the next pair.
     :ivar proved: what stays on record under that key.
     :ivar start: the same with what a lost answer may have changed; the decision starts here.
-    :ivar repeats: results of Adds that the client may send again.
+    :ivar repeats: results of commands that the client may send again.
     :ivar replay: the request came with the older key.
     """
 

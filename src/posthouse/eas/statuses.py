@@ -58,6 +58,7 @@ class Status(IntEnum):
     DEVICE_INFORMATION_REQUIRED = 165
     INVALID_ACCOUNT_ID = 166
     MAXIMUM_DEVICES_REACHED = 177
+    DRAFT_HAS_NO_RECIPIENT = 183
 
 
 class StatusError(PosthouseError):

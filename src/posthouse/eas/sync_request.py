@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from posthouse.eas.collection import PROTOCOL_ERROR, Ask, Order
+from posthouse.eas.collection import PROTOCOL_ERROR, Ask
 from posthouse.eas.content.options import MailOptions, read_options
 from posthouse.eas.grammar import MANY, Child, Rule, check, flag, number
+from posthouse.eas.orders import Order
 from posthouse.eas.statuses import StatusError
-from posthouse.wbxml.tags import AirSync
+from posthouse.wbxml.tags import AirSync, Email2
 from posthouse.wbxml.tree import Element
 
 INCOMPLETE = 13
@@ -24,6 +25,7 @@ MOST_ORDERS = 200
 
 _SERVER_ID = Child(least=1, least_length=1, length=64)
 _CLASS = Child(length=40)
+_SEND = Child(kind="empty")
 
 _COMMANDS = Rule(
     {
@@ -35,6 +37,7 @@ _COMMANDS = Rule(
                     AirSync.Class: _CLASS,
                     AirSync.ClientId: Child(least=1, least_length=1, length=64),
                     AirSync.ApplicationData: Child(least=1, kind="any"),
+                    Email2.Send: _SEND,
                 },
                 status=PROTOCOL_ERROR,
             ),
@@ -47,6 +50,7 @@ _COMMANDS = Rule(
                     AirSync.Class: _CLASS,
                     AirSync.ServerId: _SERVER_ID,
                     AirSync.ApplicationData: Child(kind="any"),
+                    Email2.Send: _SEND,
                 },
                 status=PROTOCOL_ERROR,
             ),
@@ -243,4 +247,6 @@ def _order(element: Element) -> Order:
         client_id=element.text(AirSync.ClientId) or "",
         class_name=element.text(AirSync.Class) or "",
         data=element.find(AirSync.ApplicationData),
+        # R1386: beside ApplicationData, before or behind it.
+        send=element.find(Email2.Send) is not None,
     )

@@ -63,7 +63,7 @@ def build(
     body = _body(text, html, inline, calendar, boundary)
     if attachments:
         body = multipart(
-            "mixed", [body, *[_attachment(file, "attachment") for file in attachments]], boundary
+            "mixed", [body, *[attachment_part(file, "attachment") for file in attachments]], boundary
         )
     lines = [field(name, value) for name, value in header if not _is_mime(name)]
     lines.append(b"MIME-Version: 1.0\r\n")
@@ -93,7 +93,7 @@ def _body(
     if html is not None:
         rich = text_part("html", html)
         if inline:
-            parts = [rich, *[_attachment(file, "inline") for file in inline]]
+            parts = [rich, *[attachment_part(file, "inline") for file in inline]]
             rich = multipart("related", parts, boundary, (("type", "text/html"),))
         versions.append(rich)
     if calendar is not None:
@@ -162,7 +162,8 @@ def base64_lines(data: bytes) -> bytes:
     return base64.encodebytes(data).replace(b"\n", CRLF)
 
 
-def _attachment(file: File, disposition: str) -> bytes:
+def attachment_part(file: File, disposition: str = "attachment") -> bytes:
+    """A file as a part with its header; a message stays readable (RFC 2046 5.2.1), all else is base64."""
     content_type = (
         file.content_type.lower() if _TYPE.fullmatch(file.content_type) else "application/octet-stream"
     )

@@ -14,11 +14,10 @@ from twisted.internet.defer import Deferred
 from posthouse.eas import collection
 from posthouse.eas.call import Answer, Call, Result
 from posthouse.eas.collection import Ask, Desk, Outcome, Record, Response
-from posthouse.eas.content.drafts import add_draft
+from posthouse.eas.content import drafts
 from posthouse.eas.content.email import change_data, mail_elements
-from posthouse.eas.content.options import filter_fits
 from posthouse.eas.generation import Generation
-from posthouse.eas.ids import RECIPIENT_CACHE
+from posthouse.eas.orders import CONVERSION
 from posthouse.eas.parking import NEWS
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import StatusError
@@ -29,6 +28,9 @@ from posthouse.model import Folder, Item
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import AirSync
 from posthouse.wbxml.tree import E, Element
+
+#: How often drafts are prepared anew because somebody else saved them meanwhile.
+_ATTEMPTS = 3
 
 
 @command("Sync")
@@ -42,7 +44,6 @@ class Sync(Command):
         limit = self._limit(call, request)
         if limit is not None:
             return limit
-        await self._suits(call, request)
         if request.wait is not None and not any(ask.orders or ask.key == "0" for ask in request.asks):
             return await self._hang(call, request)
         return await self._answer(call, await self._round(call, request))
@@ -69,38 +70,6 @@ class Sync(Command):
         else:
             yard.remember(device, kept)
         return request
-
-    async def _suits(self, call: Call, request: SyncRequest) -> None:
-        """What is wrong with one collection for its class is wrong with the whole request.
-
-        :raises StatusError: 4: ConversationMode for what is no mail (R2117), a FilterType that the class does
-            not have (R3041-3061, R3080).
-        """
-        if any(ask.collection_id == RECIPIENT_CACHE and ask.orders for ask in request.asks):
-            raise StatusError(collection.PROTOCOL_ERROR, "the recipient cache is read only")  # R756
-        doubtful = [
-            ask for ask in request.asks if ask.conversations or (ask.options and ask.options.filter_type)
-        ]
-        if not doubtful:
-            return
-        mailbox = call.account.mailbox_id
-
-        def classes(tx: Transaction) -> dict[str, str]:
-            found = (
-                (ask.collection_id, collection.folder_named(tx, mailbox, ask.collection_id))
-                for ask in doubtful
-            )
-            return {name: folder.type.item_class for name, folder in found if folder is not None}
-
-        class_of: dict[str, str] = await call.read(classes)
-        for ask in doubtful:
-            item_class = class_of.get(ask.collection_id, "")
-            if ask.conversations and item_class not in ("Email", ""):
-                raise StatusError(collection.PROTOCOL_ERROR, f"ConversationMode for {item_class}")
-            if ask.options is not None and not filter_fits(item_class, ask.options.filter_type):
-                raise StatusError(
-                    collection.PROTOCOL_ERROR, f"FilterType {ask.options.filter_type} for {item_class}"
-                )
 
     def _limit(self, call: Call, request: SyncRequest) -> Element | None:
         """R3229, R3230, R4459-4465: out of range, with the nearest value that is in it."""
@@ -149,12 +118,11 @@ class Sync(Command):
             room=room,
             budget=budget,
             written=yard.was_written(device, ask.collection_id),
-            add=lambda tx, folder, order: add_draft(tx, call, folder, order),
         )
         await yard.enter(device, ask.collection_id)
         try:
             if ask.orders or ask.key == "0":
-                outcome: Outcome = await call.write(lambda tx: collection.evaluate(tx, desk, ask))
+                outcome = await self._written(call, desk, ask)
             else:
                 outcome = await call.read(lambda tx: collection.evaluate(tx, desk, ask))
                 if outcome.record is not None:
@@ -162,6 +130,31 @@ class Sync(Command):
         finally:
             yard.depart(device, ask.collection_id)
         return outcome
+
+    async def _written(self, call: Call, desk: Desk, ask: Ask) -> Outcome:
+        """One look with commands of the client: all that they do, mail that they send included, is one transaction.
+
+        :raises TryLater: again and again somebody else saved the same draft at the same time.
+        """
+        author: drafts.DraftAuthor | None = None
+
+        def evaluate(tx: Transaction) -> Outcome:
+            nonlocal author
+            # A fresh one each time: a transaction may be run again.
+            author = drafts.DraftAuthor(prepared, desk.device, desk.now) if prepared is not None else None
+            return collection.evaluate(tx, evolve(desk, author=author), ask)
+
+        for _ in range(_ATTEMPTS):
+            prepared = await drafts.prepare(call, ask)
+            try:
+                outcome: Outcome = await call.write(evaluate)
+            except drafts.Stale as error:
+                stale = error
+                continue
+            for parcel in author.sent if author is not None else ():
+                parcel.departed()
+            return outcome
+        raise stale
 
     async def _keep(self, call: Call, outcome: Outcome, record: Record) -> None:
         folder, now = outcome.folder, call.now()
@@ -262,6 +255,8 @@ class Sync(Command):
             if item is None:
                 continue  # left meanwhile; its tombstone follows
             data = bodies.get(number) or change_data(item, groups, call.version)
+            if number in bodies and call.version >= (16, 0):
+                data = drafts.whole_change(data)
             elements.append(_with_data(AirSync.Change, number, data))
         adds = [items[number] for number in batch.adds if number in items]
         data_of = await self._rendered(call, adds, outcome)
@@ -318,6 +313,7 @@ class Sync(Command):
 def _response(response: Response, data: dict[int, list[Element] | Exception], own_class: str) -> Element:
     """:param own_class: the class of the collection; "" where Class is not answered at all."""
     order = response.order
+    given = drafts.answer_data(response)
     if order.kind == "Add":
         foreign = own_class and order.class_name and order.class_name != own_class
         return E(
@@ -327,15 +323,18 @@ def _response(response: Response, data: dict[int, list[Element] | Exception], ow
             E(AirSync.ClientId, order.client_id),
             E(AirSync.ServerId, response.number) if response.number else None,
             E(AirSync.Status, response.status),
+            E(AirSync.ApplicationData, given) if given else None,
         )
     tags = {"Change": AirSync.Change, "Delete": AirSync.Delete, "Fetch": AirSync.Fetch}
     found = data.get(response.item.number) if response.item is not None else None
-    status = collection.CONVERSION if isinstance(found, Exception) else response.status
+    status = CONVERSION if isinstance(found, Exception) else response.status
     return E(
         tags[order.kind],
         E(AirSync.ServerId, order.server_id),
         E(AirSync.Status, status),
         E(AirSync.ApplicationData, found) if isinstance(found, list) else None,
+        # MS-ASAIRS R1336: the names of the attachments that were added.
+        E(AirSync.ApplicationData, given) if given and found is None else None,
     )
 
 
