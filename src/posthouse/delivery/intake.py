@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.directory import Directory, owns
 from posthouse.delivery.envelope import is_forwarded, local_copies, queue_rows
@@ -58,6 +59,7 @@ class Intake:
     :param hostname: ours, for trace headers. :param seconds: the clock's. :param random: for queue ids.
     :param poke: called when something was queued for elsewhere.
     :param free_space: bytes free where the store lives. :param min_free: below this no mail is taken.
+    :param auto_reply: answers for readers who are away.
     """
 
     database: IDatabase
@@ -70,6 +72,7 @@ class Intake:
     poke: Callable[[], None]
     free_space: Callable[[], int]
     min_free: int = MIN_FREE
+    auto_reply: AutoReply | None = None
     _looked: float = field(default=-_LOOK_AGAIN, init=False)
     _free: int = field(default=0, init=False)
 
@@ -147,17 +150,21 @@ class Intake:
         trace = received_line(envelope, self.hostname, name, now) + added
         copies = local_copies(envelope, trace)
         rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now)
+
+        def store(tx: Any) -> tuple[delivery.Delivered, int]:
+            done = delivery.deliver(tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe)
+            if self.auto_reply is None:
+                return done, 0
+            sender, head = envelope.sender, added + message.head
+            return done, self.auto_reply.answer(tx, sender, head, copies, done.numbers, now)
+
         try:
-            delivered = await self.database.write(
-                lambda tx: delivery.deliver(
-                    tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe
-                )
-            )
+            delivered, answers = await self.database.write(store)
         except NoSuchThing as error:
             # A mailbox went away between RCPT and now. The next attempt hears so at RCPT.
             self.directory.forget()
             raise TryLater(cause=f"a recipient went away: {error}") from error
-        if rows:
+        if rows or answers:
             self.poke()
         _log.info(
             "{cid} accepted {queue_id}: {size} bytes for {local} here, {remote} elsewhere",

@@ -21,6 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.bounce import Original, Reporter
 from posthouse.delivery.directory import Directory, find_route
@@ -92,6 +93,7 @@ class Submission:
     free_space: Callable[[], int]
     min_free: int = MIN_FREE
     size_limit: int = 50 * 1024 * 1024
+    auto_reply: AutoReply | None = None
 
     def submit(
         self,
@@ -211,7 +213,12 @@ class Submission:
         copies = local_copies(envelope, trace)
         rows = queue_rows(envelope, trace, parcel.message.size, is_eight_bit(parcel.message), now)
         if copies or rows:
-            delivery.deliver(tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False)
+            done = delivery.deliver(
+                tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False
+            )
+            if self.auto_reply is not None:
+                head = parcel.added + parcel.message.head
+                self.auto_reply.answer(tx, account.address, head, copies, done.numbers, now)
         if unknown:
             original = Original(account.address, parcel.added + parcel.message.head, now)
             self.reporter.deliver(tx, self.reporter.failed(original, unknown, now), now)

@@ -85,7 +85,8 @@ class Absence:
 
     def with_message(self, audience: Audience, message: Message) -> Absence:
         """The same with another message for one audience."""
-        return evolve(self, **{audience.value: message})
+        change: dict[str, Any] = {audience.value: message}
+        return evolve(self, **change)
 
     def is_on(self, now: int) -> bool:
         """Whether mail is answered at that moment."""
@@ -167,7 +168,7 @@ def away(tx: Transaction, mailbox_ids: Sequence[int], now: int) -> list[Away]:
             (mailbox_id,),
         )
         if owner is not None:
-            found.append(Away(mailbox_id, *owner, absence))
+            found.append(Away(mailbox_id, owner[0], owner[1], owner[2], absence))
     return found
 
 
