@@ -240,3 +240,42 @@ class QueryTests(Base):
         self.room.device_id, self.room.policy_key = self.LONG[:32], 0
         self.room.provision()
         self.assertEqual(self.hierarchy().text(F.Status), "1")
+
+
+class MimeSupportTests(Base):
+    def body(self, *options: Element) -> Element:
+        item = self.room.deliver(MAIL)
+        names = (E(AirSync.CollectionId, self.room.folder().number), E(AirSync.ServerId, item.number))
+        fetch = E(IO.Fetch, E(IO.Store, "Mailbox"), names, E(IO.Options, list(options)))
+        answer = self.room.post("ItemOperations", E(IO.ItemOperations, fetch))
+        assert answer.root is not None
+        found = answer.root.find(IO.Response, IO.Fetch, IO.Properties, AirSyncBase.Body)
+        assert isinstance(found, Element)
+        return found
+
+    def test_mime_that_is_not_wanted_is_named_without_its_data(self) -> None:
+        """The case of R3360, R3367: nothing but MIME is taken, and never, or for S/MIME alone."""
+        mime = E(AirSyncBase.BodyPreference, E(AirSyncBase.Type, 4))
+        for support, given in ((0, False), (1, False), (2, True), (None, True)):
+            asked = [E(AirSync.MIMESupport, support)] if support is not None else []
+            body = self.body(*asked, mime)
+            self.assertEqual(body.text(AirSyncBase.Type), "4")
+            self.assertEqual(body.find(AirSyncBase.Data) is not None, given, support)
+            if given:
+                data = body.text(AirSyncBase.Data) or ""
+                self.assertEqual(body.text(AirSyncBase.EstimatedDataSize), str(len(data)))
+
+    def test_the_support_is_kept_between_requests(self) -> None:
+        from posthouse.eas.content.options import MailOptions
+
+        for support in (None, 0, 1, 2):
+            options = MailOptions(mime_support=support)
+            self.assertEqual(MailOptions.from_json(options.to_json()), options)
+
+    def test_an_element_in_a_wrong_place_is_2(self) -> None:
+        """MS-ASAIRS R10032."""
+        inner = E(AirSyncBase.BodyPreference, E(AirSyncBase.Type, 2))
+        outer = E(AirSyncBase.BodyPreference, E(AirSyncBase.Type, 1), inner)
+        fetch = E(IO.Fetch, E(IO.Store, "Mailbox"), E(IO.Options, outer))
+        answer = self.room.post("ItemOperations", E(IO.ItemOperations, fetch))
+        self.assertEqual(answer.text(IO.Status), "2")

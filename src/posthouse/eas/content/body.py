@@ -87,8 +87,12 @@ def candidates(item: Item, native: int, options: MailOptions) -> list[BodyPrefer
     others.sort(key=lambda preference: preference.type != native)
     if mime is not None:
         wanted = options.mime_support == 2 or (options.mime_support == 1 and is_smime(item))
-        if wanted or not others:
+        if wanted or (not others and options.mime_support is None):
             return [mime, *others]
+        if not others:
+            # Nothing but MIME is taken, and not for this mail: the body is named without its data (the case of
+            # MS-ASCMD R3360).
+            return [evolve(mime, truncation=0)]
     return others or [BodyPreference(PLAIN, listed[0].truncation)]
 
 

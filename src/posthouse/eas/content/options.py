@@ -21,6 +21,8 @@ PLAIN, HTML, RTF, MIME = 1, 2, 3, 4
 #: MS-ASCMD 2.2.3.111: bytes of MIME for each value, None for all of it.
 _MIME_TRUNCATION: tuple[int | None, ...] = (0, 4096, 5120, 7168, 10240, 20480, 51200, 102400, None)
 
+_MEANT_AS_ZERO = ("cut", "conflict", "mime")
+
 _PREFERENCE_ORDER = (
     AirSyncBase.Type,
     AirSyncBase.TruncationSize,
@@ -48,13 +50,13 @@ class MailOptions:
     """:ivar class_name: "Email", "SMS", ...; "" when the client did not say.
     :ivar filter_type: MS-ASCMD 2.2.3.68.2, 0 for no filter.
     :ivar conflict: 1 when the server's change wins, the default (MS-ASCMD 2.2.3.34).
-    :ivar mime_support: 0 never, 1 for S/MIME only, 2 for all mail.
+    :ivar mime_support: 0 never, 1 for S/MIME only, 2 for all mail; None when the client did not say.
     """
 
     class_name: str = ""
     filter_type: int = 0
     conflict: int = 1
-    mime_support: int = 0
+    mime_support: int | None = None
     mime_truncation: int | None = None
     bodies: tuple[BodyPreference, ...] = ()
     body_part: BodyPreference | None = None
@@ -74,10 +76,8 @@ class MailOptions:
             "max": self.max_items,
             "rights": self.rights_management,
         }
-        # A MIME truncation of 0 means something, unlike the other zeros.
-        return {
-            name: item for name, item in value.items() if item or (name in ("cut", "conflict") and item == 0)
-        }
+        # For these 0 means something, unlike the other zeros.
+        return {name: item for name, item in value.items() if item or (name in _MEANT_AS_ZERO and item == 0)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> MailOptions:
@@ -87,7 +87,7 @@ class MailOptions:
             class_name=value.get("class", ""),
             filter_type=value.get("filter", 0),
             conflict=value.get("conflict", 1),
-            mime_support=value.get("mime", 0),
+            mime_support=value.get("mime"),
             mime_truncation=value.get("cut"),
             bodies=tuple(_load(item) for item in value.get("bodies", ())),
             body_part=_load(part) if part is not None else None,
@@ -177,6 +177,8 @@ def _preference(element: Element, status: int) -> BodyPreference:
     values: dict[str, Element] = {}
     for child in element.children:
         if child.tag not in _PREFERENCE_ORDER:
+            if child.tag.startswith("AirSyncBase:"):
+                raise StatusError(status, f"{child.tag} in {element.tag}")  # R10032: in a wrong place
             continue
         # R348 (order), R351 (once each).
         position = _PREFERENCE_ORDER.index(child.tag)
