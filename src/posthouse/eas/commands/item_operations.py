@@ -193,12 +193,16 @@ class ItemOperations(Command):
 
     async def _fetch_item(self, call: Call, asked: Element, parts: _Parts) -> Element:
         collection, server_id = asked.text(AirSync.CollectionId), asked.text(AirSync.ServerId)
-        if asked.find(Search.LongId) is not None:
-            raise StatusError(NOT_FOUND, "LongId")
-        if not collection or not server_id:
+        long_id = asked.text(Search.LongId)
+        if long_id is None and (not collection or not server_id):
             raise StatusError(PROTOCOL_ERROR, "neither ServerId with CollectionId nor FileReference")
         options = read_options(asked.find(I.Options), PROTOCOL_ERROR)
-        item = await call.read(lambda tx: _item(tx, call.account.mailbox_id, collection, server_id))
+        mailbox = call.account.mailbox_id
+        if long_id is not None:
+            # A result of Search: the item's number, wherever it lies.
+            item = await call.read(lambda tx: _found_item(tx, mailbox, long_id))
+        else:
+            item = await call.read(lambda tx: _item(tx, mailbox, collection or "", server_id or ""))
         elements = await _rendered(call, item, options)
         schema = asked.find(I.Options, I.Schema) or asked.find(I.Schema)
         if schema is not None and schema.children:
@@ -209,8 +213,15 @@ class ItemOperations(Command):
         return E(
             I.Fetch,
             E(I.Status, OK),
-            E(AirSync.CollectionId, collection),
-            E(AirSync.ServerId, server_id),
+            [
+                E(tag, text)
+                for tag, text in (
+                    (AirSync.CollectionId, collection if long_id is None else None),
+                    (AirSync.ServerId, server_id if long_id is None else None),
+                    (Search.LongId, long_id),
+                )
+                if text is not None
+            ],
             E(AirSync.Class, "Email"),
             E(I.Properties, elements),
         )
@@ -293,6 +304,14 @@ def _item(tx: Transaction, mailbox_id: int, collection: str, server_id: str) -> 
     item = changes.item_by_number(tx, mailbox_id, parse_number(server_id))
     if folder is None or item is None or item.folder_id != folder.id:
         raise NoSuchItem(cause=f"no item {server_id[:20]!r} in folder {collection[:20]!r}")
+    return item
+
+
+def _found_item(tx: Transaction, mailbox_id: int, long_id: str) -> Item:
+    item = changes.item_by_number(tx, mailbox_id, parse_number(long_id))
+    folder = folders.folder_by_id(tx, item.folder_id) if item is not None else None
+    if item is None or folder is None or not visible(folder):
+        raise NoSuchItem(cause=f"no item of LongId {long_id[:20]!r}")
     return item
 
 

@@ -275,7 +275,7 @@ def header_elements(item: Item, version: Version) -> list[Element]:
     # Always: iOS shows the time of synchronisation otherwise (grommunio-sync d6675a7).
     elements.append(Element(Email.DateReceived, write_moment(item.received)))
     if item.to:
-        elements.append(Element(Email.DisplayTo, _names(item.to)))
+        elements.append(Element(Email.DisplayTo, display_names(item.to)))
     elements.append(Element(Email.ThreadTopic, item.topic or item.subject))
     # Always: Android reads absence as low.
     elements.append(Element(Email.Importance, str(item.importance)))
@@ -284,7 +284,7 @@ def header_elements(item: Item, version: Version) -> list[Element]:
     return elements
 
 
-def _names(to: str) -> str:
+def display_names(to: str) -> str:
     """MS-ASEMAIL 2.2.2.29: names (or addresses) separated by semicolons."""
     to = to[:_MOST_ADDRESSES]
     names: list[str] = []
