@@ -350,7 +350,7 @@ class ElementTests(Base):
         def busy(*args: object) -> bytes:
             raise TryLater()
 
-        self.patch(bodies, "read_body", busy)
+        self.patch(bodies, "read_bodies", busy)
         with self.assertRaises(TryLater):
             result(mail_elements(self.room.call(), [self.room.deliver(PLAIN_MAIL)], MailOptions()))
 

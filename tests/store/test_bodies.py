@@ -148,3 +148,26 @@ class BodyTests(SynchronousTestCase):
         ref = put(self.db, b"first")
         self.sweep()
         self.assertGreater(put(self.db, b"second").id, ref.id)
+
+
+class ReadManyTests(SynchronousTestCase):
+    def test_same_as_one_by_one(self) -> None:
+        db = make_database()
+        data = [b"", b"short", bytes(range(256)) * 1000, b"long " * 200_000, bytes(bodies.CHUNK)]
+        ids = [db.write_now(lambda tx, d=d: bodies.put_body(tx, bodies.prepare(d), NOW)).id for d in data]
+        chunk = bodies.CHUNK
+        spans = [(0, None), (0, 3), (2, 5), (5, 2), (0, chunk), (10, chunk + 10), (chunk, chunk + 5), (0, 0)]
+        ranges = [(one, start, stop) for one in (*ids, ids[1]) for start, stop in spans]
+        found = db.read_now(lambda tx: bodies.read_bodies(tx, ranges))
+        alone = db.read_now(lambda tx: [bodies.read_body(tx, *one) for one in ranges])
+        self.assertEqual(found, alone)
+
+    def test_what_is_wrong_with_one_harms_no_other(self) -> None:
+        db = make_database()
+        good = db.write_now(lambda tx: bodies.put_body(tx, bodies.prepare(b"good"), NOW)).id
+        bad = db.write_now(lambda tx: bodies.put_body(tx, bodies.prepare(b"bad" * 100), NOW)).id
+        db.write_now(lambda tx: tx.execute("UPDATE chunk SET data = x'00' WHERE id = ?", (bad << 16,)))
+        found = db.read_now(lambda tx: bodies.read_bodies(tx, [(bad, 0, 9), (good, 0, 9), (good + 99, 0, 9)]))
+        self.assertIsInstance(found[0], TryLater)
+        self.assertEqual(found[1], b"good")
+        self.assertIsInstance(found[2], NoSuchItem)

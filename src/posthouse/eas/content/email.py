@@ -113,17 +113,26 @@ def _read(tx: Transaction, item: Item, start: int, stop: int | None) -> bytes:
 
 def _read_all(tx: Transaction, batch: Sequence[Prepared]) -> list[list[bytes] | Exception]:
     """The bytes for each message of a batch, on a reader thread."""
+    wanted = [
+        [(prepared.item.body_id, start, stop) for start, stop in _ranges(prepared)]
+        if prepared.plan is not None
+        else []
+        for prepared in batch
+    ]
+    data = iter(store_bodies.read_bodies(tx, [one for ranges in wanted for one in ranges]))
     found: list[list[bytes] | Exception] = []
-    for prepared in batch:
-        if prepared.plan is None:
-            found.append(prepared.error or PosthouseError())
-            continue
-        try:
-            found.append([_read(tx, prepared.item, start, stop) for start, stop in _ranges(prepared)])
-        except (PosthouseError, ValueError, LookupError) as error:
-            if isinstance(error, PosthouseError) and error.temporary:
-                raise
-            found.append(error)
+    for prepared, ranges in zip(batch, wanted, strict=True):
+        raws: list[bytes] = []
+        wrong: Exception | None = None if ranges else prepared.error or PosthouseError()
+        for _ in ranges:
+            one = next(data)
+            if isinstance(one, bytes):
+                raws.append(one)
+            elif one.temporary:
+                raise one
+            else:
+                wrong = one
+        found.append(raws if wrong is None else wrong)
     return found
 
 
