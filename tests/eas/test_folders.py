@@ -261,7 +261,7 @@ class ChangeTests(Base):
         self.assertEqual(self.create("B", parent="RI").text(F.Status), "3")
         self.assertEqual(self.create("B", key="bad").text(F.Status), "9")
         self.assertEqual(self.create("B", key="0").text(F.Status), "9")
-        for kind in (2, 9, 19, 18, 255):
+        for kind in (2, 9, 18, 255):
             self.assertEqual(self.create("B", type=kind).text(F.Status), "10", kind)
         self.assertEqual(self.create("   ").text(F.Status), "10")
         self.assertEqual(self.create("x" * 300).text(F.Status), "10")

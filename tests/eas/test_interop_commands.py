@@ -95,6 +95,7 @@ class HierarchyTests(Base):
             ("FolderDelete", [E(F.ServerId, "RI")]),
             ("FolderUpdate", [E(F.ServerId, "RI"), E(F.ParentId, "RI"), name]),
             ("FolderCreate", [E(F.ParentId, "RI"), name, E(F.Type, 12)]),
+            ("FolderCreate", [E(F.ParentId, 0), name, E(F.Type, 19)]),
         ):
             root = E(f"FolderHierarchy:{command}", key, more)
             self.assertEqual(self.room.post(command, root).text(F.Status), "3", command)
@@ -198,6 +199,12 @@ class SettingsTests(Base):
         assert answer.root is not None
         self.assertEqual(answer.text(Settings.Status), "2")
         self.assertEqual(len(answer.root.children), 1)
+
+    def test_an_overlong_device_password_is_5_whatever_the_policy_says(self) -> None:
+        """R4400, R4402."""
+        for length, status in ((256, "5"), (255, "7")):
+            asked = E(Settings.DevicePassword, E(Settings.Set, E(Settings.Password, "a" * length)))
+            self.assertEqual(self.post(asked).text(Settings.DevicePassword, Settings.Status), status)
 
     def test_half_a_time_of_absence_is_2(self) -> None:
         """R2272, R3992, R5681, R5827."""

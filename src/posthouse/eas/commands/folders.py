@@ -126,6 +126,8 @@ class FolderCreate(Command):
 
         def create(tx: Transaction) -> _Made:
             state = _state(tx, call, key)
+            if wanted == FolderType.RECIPIENT_CACHE:
+                raise StatusError(SYSTEM_FOLDER, "a second recipient information cache")  # R81
             # A special folder cannot be made (R4035): default folders are there already.
             if wanted not in _CREATABLE:
                 raise StatusError(MALFORMED, f"folder type {wanted}")

@@ -80,10 +80,10 @@ class Settings(Command):
         if password is None:
             # R4398, R483: of the whole command, and no property is answered.
             raise StatusError(PROTOCOL_ERROR, "DevicePassword without a Password")
+        if len(password.value) > MOST_PASSWORD:
+            return E(S.DevicePassword, E(S.Status, INVALID))  # R4400, whatever the policy says
         if call.policy is None or not call.policy.recovers_passwords:
             return E(S.DevicePassword, E(S.Status, DENIED_BY_POLICY))  # R4402
-        if len(password.value) > MOST_PASSWORD:
-            return E(S.DevicePassword, E(S.Status, INVALID))  # R4400
         row = call.device.id
         # R3661: the empty one takes it back.
         kept = password.value.encode() or None
