@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlencode
 
-from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -17,7 +17,7 @@ from posthouse.eas.call import Call
 from posthouse.eas.pipeline import Incoming, Pipeline
 from posthouse.eas.query import Query
 from posthouse.eas.services import EasSettings, Services
-from posthouse.interfaces import IOutbox
+from posthouse.interfaces import IOutbox, IParcel
 from posthouse.mime.scan import dump_structure, scan
 from posthouse.mime.summary import summarise
 from posthouse.model import Account, Device, Folder, FolderType, Item, ItemDraft
@@ -58,6 +58,26 @@ class KeepingOutbox:
             return result
 
         return self.db.write(store).addCallback(keep)  # type: ignore[no-any-return]
+
+    def prepare(self, account: Account, message: bytes, save_in_sent: bool) -> Deferred[Any]:
+        if self.error is not None:
+            return fail(self.error)
+        return succeed(KeptParcel(self, (account.address, message, save_in_sent)))
+
+
+@implementer(IParcel)
+@frozen
+class KeptParcel:
+    """Is kept when it was handed over."""
+
+    outbox: KeepingOutbox
+    what: tuple[str, bytes, bool]
+
+    def hand_over(self, tx: Any) -> None:
+        self.outbox.sent.append(self.what)
+
+    def departed(self) -> None:
+        pass
 
 
 class NoAuthenticator:

@@ -100,7 +100,29 @@ def check_response(root: Element, version: tuple[int, int] | None = None) -> Non
         raise SchemaError(f"no schema for {root.tag}")
     if version is not None and version < (14, 0):
         root = _without_class(root)
+    if version is not None and version >= (16, 0) and root.tag == "AirSync:Sync":
+        root = _without_names(root)
     _element(root, *declared, root.tag)
+
+
+def _without_names(element: Element) -> Element:
+    """The answer to a Change that added attachments tells their names (MS-ASAIRS R1336, R1368), for which the
+    schema has no place.
+    """
+    children = [_without_names(child) for child in element.children]
+    if element.tag == "AirSync:Responses":
+        for child in children:
+            if child.tag == "AirSync:Change":
+                child.children = [one for one in child.children if not _is_names(one)]
+    return Element(element.tag, element.content, children)
+
+
+def _is_names(element: Element) -> bool:
+    if element.tag != "AirSync:ApplicationData":
+        return False
+    tags = [one.tag for one in element.iter()][1:]
+    names = ["AirSyncBase:Attachment", "AirSyncBase:FileReference", "AirSyncBase:ClientId"]
+    return tags[:1] == ["AirSyncBase:Attachments"] and tags[1:] == names * (len(tags) // 3)
 
 
 def _without_class(element: Element) -> Element:

@@ -108,9 +108,10 @@ class DraftAuthor:
         return folder.type == FolderType.DRAFTS and item.draft
 
     def change(self, tx: Transaction, folder: Folder, item: Item, order: Order) -> Written:
-        prepared = self._of(order)
-        if item.number not in self._bodies and item.body_id != prepared.base:
+        prepared = self.prepared.get(id(order))
+        if prepared is None or (item.number not in self._bodies and item.body_id != prepared.base):
             raise Stale(cause=f"draft {item.number} was saved by somebody else")
+        prepared = self._of(order)
         if prepared.parcel is not None:
             self._send(tx, prepared)
             items.delete_item(tx, item)
@@ -166,7 +167,7 @@ async def prepare(call: Call, ask: Ask) -> dict[int, Prepared] | None:
         try:
             found[id(order)] = await work.one(order)
         except StatusError as error:
-            found[id(order)] = Prepared(error=error)
+            found[id(order)] = Prepared(error=error, base=work.base)
         await call.breathe()
     return found
 
@@ -188,22 +189,23 @@ class _Preparation:
 
     call: Call
     ask: Ask
+    base: int = 0
     _latest: dict[int, bytes] = Factory(dict)
 
     async def one(self, order: Order) -> Prepared:
         """:raises StatusError: what the command is refused with."""
         call = self.call
-        number, base, message = 0, 0, b""
+        number, message = 0, b""
+        self.base = 0
         if order.kind == "Change":
             number = parse_number(order.server_id)
-            base, message = await self._stored(number)
+            message = await self._stored(number)
+        base = self.base
         settings, now = call.services.settings, call.now()
         revision, source, names = _read(order, message, number, call)
         if len(source) + sum(len(one.file.data) for one in revision.add) > settings.max_attachment:
             raise StatusError(Status.ATTACHMENT_IS_TOO_LARGE, "a draft beyond the limit")
         revised = await self._revise(source, revision)
-        if number:
-            self._latest[number] = revised.message
         if order.send:
             return Prepared(base=base, parcel=await self._parcel(revised.message, now))
         whole = revised.message
@@ -215,6 +217,8 @@ class _Preparation:
             now,
         )
         body = await keep_bytes(call.services.db, call.services.pool, whole, now)
+        if number:
+            self._latest[number] = whole
         return Prepared(
             base=base,
             draft=_marked(evolve(draft, draft=True, read=True), order),
@@ -223,24 +227,26 @@ class _Preparation:
             renamed=revised.renamed,
         )
 
-    async def _stored(self, number: int) -> tuple[int, bytes]:
-        """The draft as it is: its body's id and the message."""
+    async def _stored(self, number: int) -> bytes:
+        """The draft as it is; ``base`` says which body it was read from."""
         mailbox = self.call.account.mailbox_id
         limit = self.call.services.settings.max_attachment
 
-        def look(tx: Transaction) -> tuple[int, bytes]:
+        def look(tx: Transaction) -> tuple[int, bytes | None]:
             item = changes.item_by_number(tx, mailbox, number)
             if item is None:
                 raise StatusError(NOT_FOUND)
             if item.size > limit:
-                raise StatusError(Status.ATTACHMENT_IS_TOO_LARGE, f"a draft of {item.size} bytes")
+                return item.body_id, None
             return item.body_id, item.trace + bodies.read_body(tx, item.body_id)
 
-        latest = self._latest.get(number)
-        if latest is not None:
-            return 0, latest
-        found: tuple[int, bytes] = await self.call.read(look)
-        return found
+        if number in self._latest:
+            return self._latest[number]
+        found: tuple[int, bytes | None] = await self.call.read(look)
+        self.base, message = found
+        if message is None:
+            raise StatusError(Status.ATTACHMENT_IS_TOO_LARGE, "a draft beyond the limit")
+        return message
 
     async def _revise(self, message: bytes, revision: Revision) -> Revised:
         services = self.call.services
