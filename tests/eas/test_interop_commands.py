@@ -249,6 +249,21 @@ class QueryTests(Base):
         self.assertEqual(self.hierarchy().text(F.Status), "1")
 
 
+class PreviewTests(Base):
+    def test_even_two_letters_have_one(self) -> None:
+        """MS-ASAIRS R250, R1001036: beside HTML, and not beside plain text."""
+        item = self.room.deliver(MAIL.replace(b"hello\r\n", b"hi"))
+        for kind, expected in ((2, "hi"), (1, None)):
+            wanted = E(AirSyncBase.BodyPreference, E(AirSyncBase.Type, kind), E(AirSyncBase.Preview, 18))
+            names = (E(AirSync.CollectionId, self.room.folder().number), E(AirSync.ServerId, item.number))
+            fetch = E(IO.Fetch, E(IO.Store, "Mailbox"), names, E(IO.Options, wanted))
+            answer = self.room.post("ItemOperations", E(IO.ItemOperations, fetch))
+            assert answer.root is not None
+            body = answer.root.find(IO.Response, IO.Fetch, IO.Properties, AirSyncBase.Body)
+            assert body is not None
+            self.assertEqual(body.text(AirSyncBase.Preview), expected)
+
+
 class MimeSupportTests(Base):
     def body(self, *options: Element) -> Element:
         item = self.room.deliver(MAIL)

@@ -251,7 +251,7 @@ def _counts(info: AttachmentInfo) -> bool:
 
 
 def _preview(plain: Part | None, rich: Part | None, read: Read) -> str:
-    shown = _preview_from(plain, read) if plain is not None and plain.size > 2 else ""
+    shown = _preview_from(plain, read) if plain is not None and plain.size else ""
     return shown or (_preview_from(rich, read) if rich is not None else "")
 
 
