@@ -69,13 +69,13 @@ class FileTests(SynchronousTestCase):
         environ = {
             "POSTHOUSE_SERVER_HOSTNAME": "other.example.org",
             "POSTHOUSE_LISTEN_HTTPS": "127.0.0.1:8443, [::1]:8443",
-            "POSTHOUSE_EAS_REQUIRE_POLICY": "no",
+            "POSTHOUSE_EAS_PROVISION_449": "yes",
             "POSTHOUSE_SMTP_SIZE_LIMIT": "1000000",
         }
         config = load(path, environ)
         self.assertEqual(config.server.hostname, "other.example.org")
         self.assertEqual(config.listen.https, ("127.0.0.1:8443", "[::1]:8443"))
-        self.assertFalse(config.eas.require_policy)
+        self.assertTrue(config.eas.provision_449)
         self.assertEqual(config.smtp.size_limit, 1_000_000)
 
     def test_variables_of_other_programs_are_left_alone(self) -> None:
@@ -104,7 +104,7 @@ class FileTests(SynchronousTestCase):
             ("[smtp]\nrecipients = true\n", "a whole number"),
             ('[listen]\nsmtp = "0.0.0.0:25"\n', "a list of texts"),
             ("[listen]\nsmtp = [25]\n", "a list of texts"),
-            ('[eas]\nrequire_policy = "yes"\n', "true or false"),
+            ('[eas]\nprovision_449 = "yes"\n', "true or false"),
             ("server = 1\n", "must be a section"),
         ):
             self.assertIn(expected, self.refused(text), text)
@@ -119,6 +119,10 @@ class FileTests(SynchronousTestCase):
             '[delivery]\nsmarthost = "smart.example.org"\n',
             '[auth]\nexempt = ["everybody"]\n',
             '[eas]\nhighest_version = "17"\n',
+            '[eas]\npolicy = "no such name!"\n',
+            '[eas]\nnew_devices = "block"\n',
+            '[eas]\nceilings = ["OldMail"]\n',
+            '[eas]\nceilings = ["OldMail=15.0"]\n',
             "[eas]\nheartbeat_min = 900\nheartbeat_max = 60\n",
             '[tls]\nkey = "/etc/key.pem"\n',
             '[log]\nlevel = "loud"\n',

@@ -15,7 +15,11 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from posthouse.errors import Malformed
+from posthouse.policy import check_name
+
 __all__ = [
+    "EAS_VERSIONS",
     "SECTIONS",
     "Auth",
     "Config",
@@ -27,7 +31,10 @@ __all__ = [
     "Smtp",
     "Tls",
     "split_address",
+    "split_ceiling",
 ]
+
+EAS_VERSIONS = ("12.0", "12.1", "14.0", "14.1", "16.0", "16.1")
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -87,6 +94,28 @@ def _one_of(*choices: str) -> Callable[[str], None]:
             raise ValueError("must be one of " + ", ".join(f'"{choice}"' for choice in choices))
 
     return check
+
+
+def split_ceiling(text: str) -> tuple[str, str]:
+    """``"OldMail/=14.0"`` as (part of the User-Agent, version).
+
+    :raises ValueError: not of that form.
+    """
+    part, _, version = text.rpartition("=")
+    if not part.strip() or version.strip() not in EAS_VERSIONS:
+        raise ValueError(f'must look like "OldMail/=14.0", with a version of {", ".join(EAS_VERSIONS)}')
+    return part.strip(), version.strip()
+
+
+def _ceiling(text: str) -> None:
+    split_ceiling(text)
+
+
+def _policy_name(text: str) -> None:
+    try:
+        check_name(text)
+    except Malformed as problem:
+        raise ValueError(f"is no name of a policy: {problem.public.rstrip('.')}") from None
 
 
 def _key(default: Any, doc: str, check: Callable[[Any], None] | None = None) -> Any:
@@ -209,15 +238,37 @@ class Eas:
     highest_version: str = _key(
         "16.1",
         "Highest protocol version offered to phones.",
-        _one_of("12.0", "12.1", "14.0", "14.1", "16.0", "16.1"),
+        _one_of(*EAS_VERSIONS),
     )
     request_limit: int = _key(
         60_000_000,
         "Largest request body in bytes (a phone sends mail in it).",
         _between(1_000_000, 1_000_000_000),
     )
-    require_policy: bool = _key(True, "Phones must accept the server's policy before they see anything.")
-    require_password: bool = _key(False, "The policy demands a device password (PIN).")
+    policy: str = _key(
+        "default",
+        "Policy of phones whose user was given none: none, default, pin, strict or one of your own "
+        "(posthouse policy list).",
+        _policy_name,
+    )
+    new_devices: str = _key(
+        "allow",
+        "A phone that connects for the first time: allow, or quarantine until an administrator allows it.",
+        _one_of("allow", "quarantine"),
+    )
+    requests_per_minute: int = _key(
+        1500,
+        "Requests a minute of one phone; more are told to come later (503). 0: no limit.",
+        _between(0, 1_000_000),
+    )
+    ceilings: tuple[str, ...] = _key(
+        (),
+        'Highest protocol version by client, as "PART-OF-THE-USER-AGENT=VERSION", such as "OldMail/=14.0".',
+        _ceiling,
+    )
+    provision_449: bool = _key(
+        False, "Tell every phone that has to provision so by HTTP 449, as servers before 2010 did."
+    )
 
 
 @frozen

@@ -39,6 +39,7 @@ from posthouse.daemon.stages import Stages
 from posthouse.daemon.systemd import notify, watchdog_seconds
 from posthouse.daemon.text import CatchUp
 from posthouse.daemon.watch import Watchdog
+from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.attempt import Sender
 from posthouse.delivery.bounce import Reporter
 from posthouse.delivery.catcher import Catcher
@@ -52,7 +53,7 @@ from posthouse.demo.greeting import facts, greeting, withdraw, write_facts
 from posthouse.dns.resolver import system_resolver
 from posthouse.eas.endpoint import PATH as EAS_PATH
 from posthouse.eas.endpoint import Endpoint
-from posthouse.eas.policy import DEFAULT_POLICY, Policy
+from posthouse.eas.live import live_view
 from posthouse.eas.services import EasSettings, Services
 from posthouse.eas.versions import VERSIONS, parse_version
 from posthouse.errors import ConfigError, PosthouseError
@@ -60,6 +61,7 @@ from posthouse.http.limits import HttpLimits
 from posthouse.http.site import Router, Site
 from posthouse.mime.scan import Scanner
 from posthouse.model import News
+from posthouse.settings import split_ceiling
 from posthouse.smtp.client import Relay, tcp_endpoints
 from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
 from posthouse.smtp.server import SMTPFactory
@@ -201,6 +203,7 @@ class MailServer(Service):
             min_free=min_free,
         )
         reporter = Reporter(hostname, lambda: f"{self.random.getrandbits(96):x}")
+        self.intake.auto_reply = auto_reply = AutoReply(reporter)
         self.outbox = Submission(
             database=self.database,
             directory=self.directory,
@@ -213,6 +216,7 @@ class MailServer(Service):
             free_space=free_space,
             min_free=min_free,
             size_limit=config.smtp.size_limit,
+            auto_reply=auto_reply,
         )
         sender = Sender(self.database, *self._way_out(), reporter, self.random, now)
         self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
@@ -247,16 +251,20 @@ class MailServer(Service):
         """Everything behind HTTPS."""
         config, eas = self.config, self.config.eas
         highest = parse_version(eas.highest_version) or VERSIONS[-1]
-        policy = None
-        if eas.require_policy:
-            policy = Policy({"DevicePasswordEnabled": 1}) if eas.require_password else DEFAULT_POLICY
         settings = EasSettings(
-            policy=policy,
+            policy_name=eas.policy,
+            hold_new=eas.new_devices == "quarantine",
+            requests_per_minute=eas.requests_per_minute,
+            provision_449=eas.provision_449,
+            ceilings=tuple(
+                (part, parse_version(version) or VERSIONS[-1])
+                for part, version in map(split_ceiling, eas.ceilings)
+            ),
             versions=tuple(version for version in VERSIONS if version <= highest),
             max_request=eas.request_limit,
             heartbeat=(eas.heartbeat_min, eas.heartbeat_max),
         )
-        services = Services(
+        self.phones = services = Services(
             db=self.database,
             bus=self.bus,
             outbox=self.outbox,
@@ -294,6 +302,9 @@ class MailServer(Service):
             changed=self.directory.forget,
             run_queue=self.runner.poke,
             status=self._status,
+            release=self.phones.yard.release,
+            live=lambda: live_view(self.phones),
+            default_policy=self.config.eas.policy,
         )
         # We hold the database's lock: whatever lies there was left by a process that is dead.
         path.unlink(missing_ok=True)

@@ -1,6 +1,17 @@
 """Importing this fills the table of operations."""
 
-from posthouse.admin import devices, people, queue, state
+from posthouse.admin import absence, device_orders, devices, people, policies, queue, state
 from posthouse.admin.registry import OPERATIONS, Ports, run
 
-__all__ = ["OPERATIONS", "Ports", "devices", "people", "queue", "run", "state"]
+__all__ = [
+    "OPERATIONS",
+    "Ports",
+    "absence",
+    "device_orders",
+    "devices",
+    "people",
+    "policies",
+    "queue",
+    "run",
+    "state",
+]

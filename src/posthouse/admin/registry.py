@@ -37,6 +37,9 @@ class Ports:
     :ivar forget: an account's remembered logins and parked requests end now (account id, mailbox id).
     :ivar changed: domains, users or aliases may be others now; what was remembered of them is stale.
     :ivar run_queue: look at the outbox now.
+    :ivar release: something was decided about a device (row id): its waiting requests are answered now.
+    :ivar live: the phones' requests under way.
+    :ivar default_policy: the name of the policy of users who were given none.
     :ivar status: what the running daemon says about itself.
     """
 
@@ -48,6 +51,9 @@ class Ports:
     changed: Callable[[], None] = _nothing
     run_queue: Callable[[], None] = _nothing
     status: Callable[[], dict[str, Any]] = dict
+    release: Callable[[int], None] = _nothing
+    live: Callable[[], list[dict[str, Any]]] = list
+    default_policy: str = "default"
 
 
 @frozen

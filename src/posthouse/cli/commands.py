@@ -37,6 +37,9 @@ _DOMAIN = Argument("domain", "the domain, such as example.org")
 _OF = Argument("--user", "only this user's", {"dest": "address", "metavar": "ADDRESS"})
 _ID = Argument("id", "the number that the list shows", {"type": int})
 
+_DEVICE = Argument("device", "the device id, or the number that the list shows")
+_POLICY = Argument("name", "the name of the policy")
+
 GROUPS = {
     "domain": "domains that this server takes mail for",
     "user": "people with a mailbox and a login",
@@ -44,6 +47,8 @@ GROUPS = {
     "alias": "addresses that mean others",
     "queue": "outgoing mail that waits",
     "device": "phones and what they do",
+    "policy": "what phones have to accept",
+    "oof": "out of office",
 }
 
 COMMANDS: tuple[Command, ...] = (
@@ -84,24 +89,64 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "device list",
         (_OF,),
-        columns=("id", "address", "device", "type", "protocol", "last_seen", "last_command", "trace"),
+        columns=("id", "address", "device", "type", "protocol", "access", "last_seen", "last_error", "trace"),
     ),
+    Command(
+        "device live",
+        columns=("id", "address", "device", "command", "protocol", "seconds", "left", "folders", "peer"),
+    ),
+    Command("device show", (_DEVICE, _OF)),
     Command(
         "device log",
-        (
-            Argument("device", "the device id, or the number that the list shows"),
-            _OF,
-            Argument("--lines", "at most so many (100)", {"type": int, "default": 100}),
-        ),
+        (_DEVICE, _OF, Argument("--lines", "at most so many (100)", {"type": int, "default": 100})),
     ),
+    Command("device trace", (_DEVICE, Argument("on", "on or off", {"choices": ("on", "off")}), _OF)),
+    Command("device password", (_DEVICE, _OF)),
+    Command("device allow", (_DEVICE, _OF)),
+    Command("device block", (_DEVICE, _OF)),
+    Command("device quarantine", (_DEVICE, _OF)),
     Command(
-        "device trace",
+        "device default",
+        (Argument("access", "of new phones", {"choices": ("allow", "quarantine", "server")}), _ADDRESS),
+    ),
+    Command("device resync", (_DEVICE, _OF, Argument("--folder", "only this folder (its name or number)"))),
+    Command("device reset", (_DEVICE, _OF)),
+    Command("device remove", (_DEVICE, _OF)),
+    Command("device ceiling", (_DEVICE, Argument("version", "such as 14.1; none takes it back"), _OF)),
+    Command(
+        "device retry",
+        (_DEVICE, _OF, Argument("--item", "only this one (its number)", {"type": int, "dest": "number"})),
+    ),
+    Command("device wipe", (_DEVICE, _OF)),
+    Command("device wipe-account", (_DEVICE, _OF)),
+    Command("device wipe-cancel", (_DEVICE, _OF)),
+    Command("policy list"),
+    Command("policy show", (_POLICY, Argument("--all", "every setting there is", {"action": "store_true"}))),
+    Command(
+        "policy set",
         (
-            Argument("device", "the device id, or the number that the list shows"),
-            Argument("on", "on or off", {"choices": ("on", "off")}),
-            _OF,
+            _POLICY,
+            Argument("settings", "NAME=VALUE, such as AllowCamera=0; NAME= takes it back", {"nargs": "*"}),
+            Argument("--like", "begin with what this policy demands", {"metavar": "NAME"}),
         ),
     ),
+    Command("policy delete", (_POLICY,)),
+    Command("policy assign", (Argument("name", 'the policy, or "server" for the configured one'), _ADDRESS)),
+    Command("oof show", (_ADDRESS,)),
+    Command(
+        "oof set",
+        (
+            _ADDRESS,
+            Argument("--message", "what everybody is answered"),
+            Argument("--internal", "what users of this server are answered"),
+            Argument("--known", "what people are answered to whom the user writes, and shared contacts"),
+            Argument("--unknown", "what everybody else is answered"),
+            Argument("--from", "when it begins (2026-12-24 or 2026-12-24T18:00+01:00)", {"dest": "start"}),
+            Argument("--until", "when it ends", {"dest": "end"}),
+            Argument("--html", "the messages are HTML", {"action": "store_true"}),
+        ),
+    ),
+    Command("oof off", (_ADDRESS,)),
     Command("status"),
 )
 

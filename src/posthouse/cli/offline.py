@@ -48,7 +48,13 @@ def _call(config: Config, name: str, arguments: dict[str, Any]) -> Any:
         def hashed(password: bytes) -> Awaitable[str]:
             return succeed(hash_password(password, config.auth.bcrypt_cost))
 
-        ports = Ports(db=database, now=now, random=os.urandom, hash_password=hashed)
+        ports = Ports(
+            db=database,
+            now=now,
+            random=os.urandom,
+            hash_password=hashed,
+            default_policy=config.eas.policy,
+        )
         return wait(run(ports, name, arguments))
     finally:
         wait_for(database.stop())

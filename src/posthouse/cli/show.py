@@ -18,6 +18,10 @@ _MOMENTS = {
     "last_seen",
     "started",
     "at",
+    "start",
+    "end",
+    "wipe_ordered",
+    "wipe_at",
 }
 
 

@@ -76,10 +76,14 @@ def save_policy(tx: Transaction, name: str, settings: Mapping[str, Any], now: in
     )
 
 
-def delete_policy(tx: Transaction, name: str) -> None:
-    """Forget a policy. :raises NoSuchThing: there is none. :raises Conflict: an account has it."""
+def delete_policy(tx: Transaction, name: str, *, given: bool = False) -> None:
+    """Forget a policy.
+
+    :param given: also one that accounts have, because something else stands behind its name.
+    :raises NoSuchThing: there is none. :raises Conflict: an account has it.
+    """
     users = accounts_with(tx, name)
-    if users:
+    if users and not given:
         raise Conflict(f'{len(users)} users have the policy "{name}"; give them another one first.')
     tx.execute("DELETE FROM policy WHERE name = ?", (clean(name),))
     if tx.rowcount <= 0:
