@@ -43,6 +43,9 @@ _DAY = 24 * 3600 * 1000
 _QUIET_NUMBERS = 500
 _QUIET_TIME = _DAY
 
+#: Items that are fetched at once to see whether they fit.
+_PORTION = 32
+
 #: After so long an item that was set aside is offered again.
 _OFFER_AFTER = _DAY
 
@@ -278,10 +281,10 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
             put_aside = [(batch.adds[0], "the device never confirmed an answer with this item")]
             before = window.set_aside(before, batch.adds)
             batch, state = window.decide(before, feed, target, size)
-        found = changes.items(tx, folder.id, [*batch.adds, *(number for number, _ in batch.changes)])
-        fitting = _fitting(batch, found, options, desk.budget)
+        found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
         if fitting < batch.size:
             batch, state = window.decide(before, feed, target, fitting, again)
+            found.update(changes.items(tx, folder.id, [one for one in batch.adds if one not in found]))
         offered = tuple(again & set(batch.adds))
     # An older key that asks for no changes and brings none is left as it is: nothing was said (R3125).
     says = bool(batch.size or ask.orders or (base.replay and ask.wants_changes))
@@ -322,16 +325,25 @@ def _worth_keeping(base: Base, generation: Generation) -> bool:
     )
 
 
-def _fitting(batch: Batch, found: Mapping[int, Item], options: MailOptions, budget: int) -> int:
-    """How many commands of a batch fit into so many bytes; at least one."""
+def _fitting(
+    tx: Transaction, folder_id: int, batch: Batch, options: MailOptions, budget: int
+) -> tuple[dict[int, Item], int]:
+    """The items of a batch, and how many of its commands fit into so many bytes; at least one.
+
+    Items are fetched in portions, and no further than they fit: a window of 512 is far more than an answer holds.
+    """
+    found = changes.items(tx, folder_id, [number for number, _ in batch.changes])
     count = batch.size - len(batch.adds)
-    for number in batch.adds:
-        item = found.get(number)
-        budget -= expected_size(item, options) if item is not None else 0
-        if budget < 0 and count:
-            return count
-        count += 1
-    return count
+    for start in range(0, len(batch.adds), _PORTION):
+        portion = batch.adds[start : start + _PORTION]
+        found.update(changes.items(tx, folder_id, portion))
+        for number in portion:
+            item = found.get(number)
+            budget -= expected_size(item, options) if item is not None else 0
+            if budget < 0 and count:
+                return found, count
+            count += 1
+    return found, count
 
 
 def expected_size(item: Item, options: MailOptions) -> int:
