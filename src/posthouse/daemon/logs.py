@@ -73,7 +73,7 @@ def text_line(event: dict[str, Any]) -> str:
     mark = "" if level in ("info", "debug") else level.upper() + " "
     sentence = _printable(_sentence(event))
     who = f"{system} {_printable(str(cid))}" if cid and not sentence.startswith(str(cid)) else system
-    line = f"{_time(event).astimezone():%H:%M:%S} {who}: {mark}{sentence}\n"
+    line = f"{_clock(int(event.get('log_time', 0.0)))} {who}: {mark}{sentence}\n"
     failure = event.get("log_failure")
     if failure is not None:
         line += failure.getTraceback()[-MAX_TRACE:]
@@ -100,6 +100,12 @@ def _sentence(event: dict[str, Any]) -> str:
 
 def _time(event: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(float(event.get("log_time", 0.0)), UTC)
+
+
+@lru_cache(maxsize=4)
+def _clock(second: int) -> str:
+    """The local time of day, made once a second."""
+    return f"{datetime.fromtimestamp(second):%H:%M:%S}"
 
 
 def _level(event: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ MAX_LIST = 32_768
 MAX_REFERENCES = 100
 MAX_PREVIEW = 512
 _HEAD = 65_536
-_SPANS = (4096, 32_768)
+_SPANS = (2048, 4096, 32_768)
 _STATUS = 16_384
 
 _WANTED = {
@@ -259,12 +259,15 @@ def _preview_from(part: Part, read: Read) -> str:
     """The preview of one part; style sheets, long quotes and the like make it read on, up to 32 KB."""
     raw = b""
     shown = ""
-    for span in _SPANS:
+    rich = part.content_type == "text/html"
+    for span in _SPANS[1:] if rich else _SPANS:
         end = part.body_start + span
         raw += read(part.body_start + len(raw), min(part.body_end, end))
-        text = bodies.text_of(part, raw)
-        if part.content_type == "text/html":
-            text = html.text_from_html(text, 2 * MAX_PREVIEW, links=False)
+        # A cut at a line's end is none in the middle of a character, which would be costly to read.
+        cut = raw.rfind(b"\n") + 1 if end < part.body_end else 0
+        text = bodies.text_of(part, raw[:cut] if cut > span // 2 else raw)
+        if rich:
+            text = html.text_from_html(text, MAX_PREVIEW * 3 // 2, links=False)
         shown = preview_of(text)
         if end >= part.body_end or len(shown) >= MAX_PREVIEW // 2:
             break
@@ -279,8 +282,10 @@ def preview_of(text: str) -> str:
         text = unquoted if not unquoted.isspace() and unquoted else text
     if "--" in text or "__" in text or "==" in text or "**" in text:
         text = _RULE.sub(" ", text)
-    text = " ".join(text[: 4 * MAX_PREVIEW].split())
-    return headers.clean_line(text[:MAX_PREVIEW])
+    shown = " ".join(text[: MAX_PREVIEW + 128].split())
+    if len(shown) < MAX_PREVIEW < len(text):
+        shown = " ".join(text[: 4 * MAX_PREVIEW].split())
+    return headers.clean_line(shown[:MAX_PREVIEW])
 
 
 def _message_class(root: Part, calendar: Part | None, read: Read) -> str:

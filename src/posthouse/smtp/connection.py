@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, ITLSTransport
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, ITLSTransport, IWriteDescriptor
 from twisted.mail import smtp
 from zope.interface import implementer
 
@@ -81,6 +81,7 @@ class Connection(smtp.ESMTP):
         self._stalled = False  # the peer does not read
         self._paused = False
         self._pumping = False
+        self._direct = False  # the transport can write by itself
         self._dead = False  # nothing more is read or answered
         self._expired = False
         self._first = True
@@ -91,6 +92,7 @@ class Connection(smtp.ESMTP):
     def connectionMade(self) -> None:
         self.canStartTLS = self.ctx is not None and ITLSTransport.providedBy(self.transport)
         self._helo = (None, self.peer.encode())
+        self._direct = IWriteDescriptor.providedBy(self.transport)
         self.transport.registerProducer(_Brake(self), True)
         self.setTimeout(self.settings.idle_timeout)
         self._session_timer = self.clock.callLater(self.settings.session_limit, self._session_over)
@@ -195,6 +197,10 @@ class Connection(smtp.ESMTP):
         out, self._out = self._out, []
         if out:
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            if self._direct and not self._dead and not self._stalled:
+                # Now rather than when the reactor comes round again: the peer goes on at once, and the way
+                # through the reactor costs more than the system call. What does not fit stays with it.
+                self.transport.doWrite()
 
     # -- for the classes above this one ------------------------------------------------------------------
 

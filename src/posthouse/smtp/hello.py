@@ -204,6 +204,7 @@ class HelloSession(Session):
             if not self._dead:
                 self._flush()
                 self.transport.startTLS(self.ctx)
+                self._direct = False
                 self.startedTLS = self.secure = True
 
     def _tls_description(self) -> str:
