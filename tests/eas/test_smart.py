@@ -131,6 +131,11 @@ class ReplyTests(Base):
         self.assertEqual(answer.text(ComposeMail.Status), "118")
         self.assertEqual(len(self.room.outbox.sent), 1)
 
+    def test_an_original_of_one_part_is_quoted(self) -> None:
+        self.item = self.room.deliver(b"From: z@example.net\r\n\r\nAll of it.\r\n")
+        self.smart()
+        self.assertIn(b"All of it.", self.sent())
+
     def test_the_same_id_for_another_original_is_no_repetition(self) -> None:
         self.smart()
         self.item = self.room.deliver(ORIGINAL.replace(b"late", b"early"))

@@ -220,10 +220,13 @@ class _Spans:
         return sum(len(data) for _, data in self.found)
 
     def read(self, start: int, stop: int) -> bytes:
+        """The range, as far as one of the spans holds it."""
+        best = b""
         for first, data in self.found:
-            if first <= start <= first + len(data):
-                return data[start - first : max(start, stop) - first]
-        return b""
+            if first <= start:
+                part = data[start - first : max(start, stop) - first]
+                best = part if len(part) > len(best) else best
+        return best
 
 
 def _read(tx: Transaction, item: Item, spans: list[tuple[int, int]]) -> _Spans:
