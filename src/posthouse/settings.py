@@ -267,7 +267,7 @@ class Eas:
         _ceiling,
     )
     provision_449: bool = _key(
-        False, "Tell every phone that has to provision so by HTTP 449, as servers before 2010 did."
+        False, "Say HTTP 449 to every phone that has to provision; those known to need it hear it anyway."
     )
 
 

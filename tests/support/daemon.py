@@ -38,6 +38,8 @@ def environment() -> dict[str, str]:
     if Path(posthouse.__file__).is_relative_to(root / "src"):
         # The tests run on the source tree rather than on what was installed, so the server does, too.
         environ["PYTHONPATH"] = f"{root / 'src'}{os.pathsep}{root}"
+    # Scripted phones are faster than any real one, and would be told to slow down.
+    environ["POSTHOUSE_EAS_REQUESTS_PER_MINUTE"] = "0"
     return environ | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
 
 
