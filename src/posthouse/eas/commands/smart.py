@@ -118,7 +118,8 @@ class _Smart(Command):
             read_moment(wish.instance, int(Status.INVALID_DATE_TIME))
         if wish.long_id and (wish.item or wish.folder or wish.instance is not None):
             raise StatusError(Status.INVALID_COMBINATION_OF_IDS, "LongId beside other ids")
-        named = wish.long_id.rpartition(":")[2] if wish.long_id else wish.item
+        # What Search gives as LongId is the item's ServerId.
+        named = wish.long_id or wish.item
         if not named:
             raise StatusError(Status.INVALID_IDS, "no ItemId and no LongId")
         mailbox = call.account.mailbox_id
