@@ -99,8 +99,21 @@ class FirstFillTests(SynchronousTestCase):
         found = phone.sync(window=1, commands=[E(AirSync.Fetch, E(AirSync.ServerId, mail.number))])
         self.assertEqual(
             [child.tag.partition(":")[2] for child in found.children],
-            ["Class", "SyncKey", "CollectionId", "Status", "MoreAvailable", "Commands", "Responses"],
+            ["SyncKey", "CollectionId", "Status", "MoreAvailable", "Commands", "Responses"],
         )
+
+    def test_class_is_said_to_old_clients_that_say_it(self) -> None:  # R6319
+        for version, expected in (((12, 1), "Email"), ((14, 0), None)):
+            room = Room(version=version)
+            named = E(
+                AirSync.Collection,
+                E(AirSync.Class, "Email"),
+                E(AirSync.SyncKey, "0"),
+                E(AirSync.CollectionId, room.name()),
+            )
+            answer = room.run(Sync(), sync(named))
+            found = answer.find(AirSync.Collections, AirSync.Collection)
+            self.assertEqual(found.text(AirSync.Class), expected)
 
 
 class SteadyTests(SynchronousTestCase):

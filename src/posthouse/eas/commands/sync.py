@@ -223,9 +223,8 @@ class Sync(Command):
     async def _collection(self, call: Call, outcome: Outcome) -> Element:
         ask = outcome.ask
         head = [
-            E(AirSync.Class, _class(outcome))
-            if call.version < (14, 0) and outcome.folder is not None
-            else None,
+            # R6319: only at 12.1 and below. It is no part of the answer's schema: said to those who say it.
+            E(AirSync.Class, ask.class_name) if call.version < (14, 0) and ask.class_name else None,
             E(AirSync.SyncKey, outcome.key),
             E(AirSync.CollectionId, ask.collection_id),
             E(AirSync.Status, outcome.status),
@@ -344,10 +343,6 @@ def _with_data(tag: str, number: int, data: Sequence[Element]) -> Element:
         None,
         [Element(AirSync.ServerId, str(number)), Element(AirSync.ApplicationData, None, list(data))],
     )
-
-
-def _class(outcome: Outcome) -> str:
-    return outcome.ask.class_name or _own_class(outcome)
 
 
 def _own_class(outcome: Outcome) -> str:
