@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database, Migrations
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.errors import Exists, NoSuchThing, NotPermitted, TooLarge
 from posthouse.store import accounts, people, routing
+from posthouse.store.connect import connect
 from posthouse.store.people import Kind, Person, Picture
+from posthouse.store.schema import migrations
+from posthouse.store.transaction import Transaction
 from tests.support.store import NOW, make_account, make_database
 
 
@@ -161,6 +165,35 @@ class PeopleTests(SynchronousTestCase):
             )
         )
         self.assertTrue(any("person_key USING PRIMARY KEY (key>? AND key<?)" in row[3] for row in plan), plan)
+
+    def test_a_house_from_before_the_directory_is_all_in_it(self) -> None:
+        connection = connect(":memory:")
+        self.addCleanup(connection.close)
+        database = Database(connection, execute_plugins=False)
+        first = Migrations("posthouse")
+        first(name="0001_first")(migrations._migrations[0].fn)
+        first.apply(database)
+        for row, (address, name, deleting) in enumerate(
+            (("bo@a.b", "Bo Derek", 0), ("no.name@a.b", "", 0), ("!3", "Gone", 1)), 1
+        ):
+            connection.execute(
+                "INSERT INTO account (mailbox_id, address, local_part, domain, name, directory_name, password, "
+                "enabled, admin, deleting, created) VALUES (?, ?, '', 'a.b', ?, ?, '', 1, 0, ?, 0)",
+                (row, address, name, str(row), deleting),
+            )
+        connection.execute("INSERT INTO alias (address, created) VALUES ('crew@a.b', 0)")
+        migrations.apply(database)
+        tx = Transaction(connection, writable=True)
+        self.assertEqual(
+            [(one.address, one.kind, one.account_id, one.name) for one in people.people(tx)],
+            [
+                ("bo@a.b", Kind.USER, 1, "Bo Derek"),
+                ("crew@a.b", Kind.GROUP, None, "crew"),
+                ("no.name@a.b", Kind.USER, 2, "no.name"),
+            ],
+        )
+        for query, address in (("der", "bo@a.b"), ("crew", "crew@a.b"), ("nam", "no.name@a.b")):
+            self.assertEqual([one.address for one in people.search_people(tx, query)[0]], [address])
 
     @settings(max_examples=60, deadline=None)
     @given(st.text(max_size=40))

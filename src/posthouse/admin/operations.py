@@ -1,6 +1,6 @@
 """Importing this fills the table of operations."""
 
-from posthouse.admin import absence, device_orders, devices, people, policies, queue, state
+from posthouse.admin import absence, device_orders, devices, directory, people, policies, queue, state
 from posthouse.admin.registry import OPERATIONS, Ports, run
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "absence",
     "device_orders",
     "devices",
+    "directory",
     "people",
     "policies",
     "queue",

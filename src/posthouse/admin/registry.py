@@ -11,16 +11,20 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable
 from types import UnionType
-from typing import Any, TypeVar
+from typing import Any, NewType, TypeVar
 
 from attrs import frozen
 
 from posthouse.errors import Malformed, NoSuchThing
 from posthouse.interfaces import IDatabase
 
-__all__ = ["OPERATIONS", "Operation", "Ports", "operation", "run"]
+__all__ = ["OPERATIONS", "Data", "Operation", "Ports", "operation", "run"]
 
 MAX_TEXT = 10_000  # characters of one argument
+MAX_DATA = 600_000  # of base64, under the length of a request
+
+#: The bytes of a file, as base64.
+Data = NewType("Data", str)
 
 
 def _nothing(*_: Any) -> None:
@@ -128,6 +132,8 @@ def _fits(value: Any, kind: Any) -> bool:
         )
     if kind is str:
         return isinstance(value, str) and len(value) <= MAX_TEXT and "\0" not in value
+    if kind is Data:
+        return isinstance(value, str) and len(value) <= MAX_DATA
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62
     return isinstance(value, kind)

@@ -122,15 +122,23 @@ def check(der: bytes, chain: Sequence[bytes], roots: Roots, now: datetime) -> Ve
     try:
         if len(der) > MAX_CERTIFICATE:
             return Verdict.MALFORMED
-        leaf = x509.load_der_x509_certificate(der)
+        leaf = _parsed(der)
         own = max(_leaf_use(leaf), Verdict.GOOD if _in_time(leaf, now) else Verdict.EXPIRED)
     except _BROKEN:
         return Verdict.MALFORMED
     try:
-        between = [x509.load_der_x509_certificate(one) for one in chain]
+        between = [_parsed(one) for one in chain]
     except _BROKEN:
         return Verdict.BAD_CHAIN
     return max(own, _Walk(_by_subject(between), roots, now).verdict(leaf, 0))
+
+
+def _parsed(der: bytes) -> x509.Certificate:
+    """A certificate of which every field that is looked at later can be read (the library reads them late)."""
+    certificate = x509.load_der_x509_certificate(der)
+    certificate.subject.public_bytes()
+    certificate.issuer.public_bytes()
+    return certificate
 
 
 @define

@@ -6,6 +6,8 @@ Every operation of ``posthouse.admin`` has its command here (a test compares the
 from __future__ import annotations
 
 import argparse
+import base64
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -40,11 +42,30 @@ _ID = Argument("id", "the number that the list shows", {"type": int})
 _DEVICE = Argument("device", "the device id, or the number that the list shows")
 _POLICY = Argument("name", "the name of the policy")
 
+_ENTRY = Argument("address", "whose entry, such as ann@example.org")
+
+
+def _file(name: str) -> str:
+    """The content of a file as base64; what is too long is refused where its limit is known."""
+    try:
+        with Path(name).open("rb") as file:
+            return base64.b64encode(file.read(400_000)).decode("ascii")
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error.strerror}") from None
+
+
+def _yes_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError("say yes or no")
+    return text == "yes"
+
+
 GROUPS = {
     "domain": "domains that this server takes mail for",
     "user": "people with a mailbox and a login",
     "app-password": "passwords for one device or program",
     "alias": "addresses that mean others",
+    "people": "the directory that everybody looks people up in",
     "queue": "outgoing mail that waits",
     "device": "phones and what they do",
     "policy": "what phones have to accept",
@@ -147,6 +168,49 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command("oof off", (_ADDRESS,)),
+    Command(
+        "people list",
+        (Argument("--search", "only who is found by the beginnings of these words"),),
+        columns=("address", "kind", "name", "title", "company", "phone", "mobile", "hidden"),
+    ),
+    Command("people show", (_ENTRY,)),
+    Command(
+        "people set",
+        (
+            _ENTRY,
+            Argument("--name", "the name that is shown, also in mail"),
+            Argument("--first-name", "the first name"),
+            Argument("--last-name", "the last name"),
+            Argument("--alias", "a short name to be found by"),
+            Argument("--title", "such as Captain"),
+            Argument("--company", "the company"),
+            Argument("--office", "the room"),
+            Argument("--phone", "the telephone at work"),
+            Argument("--mobile", "the mobile telephone"),
+            Argument("--home-phone", "the telephone at home"),
+            Argument("--hidden", "not to be found: yes or no", {"type": _yes_no, "metavar": "yes|no"}),
+        ),
+    ),
+    Command(
+        "people picture",
+        (
+            _ENTRY,
+            Argument(
+                "picture", "a JPEG or PNG of 100 KB at most", {"type": _file, "nargs": "?", "metavar": "FILE"}
+            ),
+            Argument("--remove", "show no picture any more", {"action": "store_true"}),
+        ),
+    ),
+    Command(
+        "people certificate",
+        (
+            _ENTRY,
+            Argument("certificates", "PEM or DER", {"type": _file, "nargs": "?", "metavar": "FILE"}),
+            Argument("--remove", "have none any more", {"action": "store_true"}),
+        ),
+    ),
+    Command("people add", (_ENTRY, Argument("--name", "the name that is shown", {"default": ""}))),
+    Command("people delete", (_ENTRY,)),
     Command("status"),
 )
 
