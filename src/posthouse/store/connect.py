@@ -26,7 +26,9 @@ __all__ = ["APPLICATION_ID", "BUSY_MS", "FileLock", "connect", "prepare_file"]
 APPLICATION_ID = 0x506F7374
 #: how long a connection waits for another one's lock
 BUSY_MS = 5000
-PAGE_SIZE = 8192
+# Small pages: most of what one message changes lies in indexes, a few bytes in a page each, and each such
+# page goes whole into the log.
+PAGE_SIZE = 4096
 _WAL_KEEP = 64 * 1024 * 1024
 
 _log = Logger()

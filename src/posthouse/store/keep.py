@@ -63,24 +63,34 @@ async def keep_body(database: Any, pool: Any, message: Readable, now: int) -> bo
     """
     if message.size > SLICED_FROM:
         return await _upload(database, pool, message, now)
-    if message.data is None:
-        data: bytes = await pool.run(message.read, 0, message.size)
-    else:
-        data = message.data
-    if 0 < len(data) <= _INLINE:
-        digest = message.sha256 or hashlib.sha256(data).digest()
-        return bodies.PreparedBody(digest, len(data), (bodies.prepare_chunk(data),))
-    prepared: bodies.PreparedBody = await pool.run(bodies.prepare, data)
+    if message.data is not None and message.size <= _INLINE:
+        return _prepare(message)
+    prepared: bodies.PreparedBody = await pool.run(_prepare, message)
     return prepared
+
+
+def _prepare(message: Readable) -> bodies.PreparedBody:
+    """Chunk by chunk, so that no copy of the whole is made."""
+    digest = None if message.sha256 else hashlib.sha256()
+    chunks = []
+    for start in range(0, message.size, bodies.CHUNK):
+        data = message.read(start, min(start + bodies.CHUNK, message.size))
+        if digest is not None:
+            digest.update(data)
+        chunks.append(bodies.prepare_chunk(data))
+    return bodies.PreparedBody(
+        message.sha256 if digest is None else digest.digest(), message.size, tuple(chunks)
+    )
 
 
 async def _upload(database: Any, pool: Any, message: Readable, now: int) -> BodyRef:
     upload: int = await database.write(lambda tx: bodies.begin_upload(tx, now))
-    digest = hashlib.sha256()
+    digest = None if message.sha256 else hashlib.sha256()
 
     def slice_at(start: int) -> Any:
         data = message.read(start, min(start + bodies.CHUNK, message.size))
-        digest.update(data)
+        if digest is not None:
+            digest.update(data)
         return bodies.prepare_chunk(data)
 
     for sequence, start in enumerate(range(0, message.size, bodies.CHUNK)):
@@ -90,7 +100,8 @@ async def _upload(database: Any, pool: Any, message: Readable, now: int) -> Body
             bodies.upload_chunk(tx, upload, sequence, chunk)
 
         await database.write(store)
+    sha256 = message.sha256 if digest is None else digest.digest()
     ref: BodyRef = await database.write(
-        lambda tx: bodies.finish_upload(tx, upload, digest.digest(), message.size, now)
+        lambda tx: bodies.finish_upload(tx, upload, sha256, message.size, now)
     )
     return ref
