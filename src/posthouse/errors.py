@@ -57,6 +57,12 @@ class RelayDenied(NotPermitted):
     public_default = "Relaying is not permitted."
 
 
+class NotAuthentic(NotPermitted):
+    """A message under the name of a domain that says it did not send it, and wants such mail refused."""
+
+    public_default = "The sender's domain asks to reject mail that it cannot be shown to have sent."
+
+
 class LoopDetected(NotPermitted):
     """A message that has been around too often, or came back to where it was sent on."""
 

@@ -113,6 +113,7 @@ ERRORS: dict[type[PosthouseError], Status] = {
     errors.AuthFailed: Status.ACCESS_DENIED,
     errors.NotPermitted: Status.ACCESS_DENIED,
     errors.RelayDenied: Status.ACCESS_DENIED,
+    errors.NotAuthentic: Status.ACCESS_DENIED,
     errors.LoopDetected: Status.MAIL_SUBMISSION_FAILED,
     errors.NotProvisioned: Status.DEVICE_NOT_PROVISIONED,
     errors.NoSuchThing: Status.ITEM_NOT_FOUND,

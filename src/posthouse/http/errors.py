@@ -22,6 +22,7 @@ STATUS: dict[type[errors.PosthouseError], int] = {
     errors.AuthFailed: 401,
     errors.NotPermitted: 403,
     errors.RelayDenied: 403,
+    errors.NotAuthentic: 403,
     errors.LoopDetected: 403,
     errors.NotProvisioned: 449,  # MS-ASHTTP 2.2.2.1.1
     errors.NoSuchThing: 404,

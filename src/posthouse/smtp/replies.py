@@ -64,6 +64,7 @@ ERRORS: dict[type[BaseException], tuple[int, str]] = {
     errors.AuthFailed: (535, "5.7.8"),
     errors.NotPermitted: (550, "5.7.1"),
     errors.RelayDenied: (550, "5.7.1"),
+    errors.NotAuthentic: (550, "5.7.26"),  # RFC 7372 3.2
     errors.NotProvisioned: (550, "5.7.1"),
     errors.NoSuchThing: (550, "5.1.0"),
     errors.NoSuchItem: (550, "5.1.0"),

@@ -1,0 +1,1 @@
+"""Who really sent it: SPF, DKIM, DMARC and the header that says so. Pure; DNS is an argument."""
