@@ -24,6 +24,7 @@ from posthouse.cli.offline import now, wait
 from posthouse.config import Config, from_mapping
 from posthouse.daemon.preflight import check_database
 from posthouse.demo.cast import Person
+from posthouse.demo.directory import fill_directory
 from posthouse.demo.fill import fill
 from posthouse.errors import ConfigError
 from posthouse.store.inline import InlineDatabase
@@ -121,6 +122,7 @@ def _make(config: Config, accounts: list[dict[str, Any]]) -> None:
                 {"address": f"everybody@{DOMAIN}", "targets": [OWNER.address, OTHER.address]},
             )
         )
+        fill_directory(ports, OWNER, OTHER)
         fill(database, OWNER, OTHER, now())
     finally:
         database.close()
