@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from posthouse.delivery.bounce import Reporter
 from posthouse.delivery.directory import Directory
 from posthouse.delivery.submission import Submission
-from posthouse.eas.content import drafts
+from posthouse.eas import drafting
 from posthouse.errors import StorageFull, TryLater
 from posthouse.mime.bodies import choose_bodies, decode_part, text_of
 from posthouse.mime.scan import scan
@@ -380,7 +380,7 @@ class ChangeTests(DraftCase):
         self.assertEqual((self.now().subject, self.received), ("one", []))
 
     def test_a_draft_saved_elsewhere_while_it_is_prepared_is_prepared_again(self) -> None:
-        real, other = drafts.prepare, data(cc="z@example.net")
+        real, other = drafting.prepare, data(cc="z@example.net")
         raced: list[int] = []
 
         async def prepare(call: Any, ask: Any) -> Any:
@@ -394,7 +394,7 @@ class ChangeTests(DraftCase):
                 )
             return found
 
-        self.patch(drafts, "prepare", prepare)
+        self.patch(drafting, "prepare", prepare)
         self.sync(change(self.number, data(subject="two")))
         self.assertEqual(self.now().subject, "two")
         self.assertEqual(self.now().attachments, ())
@@ -567,7 +567,7 @@ class SendTests(DraftCase):
 
     def test_a_draft_saved_elsewhere_all_the_time_is_a_matter_for_later(self) -> None:
         number = self.saved()
-        real = drafts.prepare
+        real = drafting.prepare
 
         async def prepare(call: Any, ask: Any) -> Any:
             found = await real(call, ask)
@@ -579,6 +579,6 @@ class SendTests(DraftCase):
             )
             return found
 
-        self.patch(drafts, "prepare", prepare)
+        self.patch(drafting, "prepare", prepare)
         self.assertRaises(TryLater, self.phone.ask, None, commands=[change(number, data(), send=True)])
         self.assertEqual((self.sent, self.received), ([], []))

@@ -25,7 +25,8 @@ ORIGINAL = (
 )
 NEW = (
     b"From: a@example.org\r\nTo: bob@example.net\r\nSubject: Re: Clocks\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSo am I. Gr\xc3\xbc\xc3\x9fe\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    b"So am I. Gr\xc3\xbc\xc3\x9fe\r\n"
 )
 
 
@@ -118,7 +119,10 @@ class ReplyTests(Base):
         self.assertEqual(self.now().verb, 1)
 
     def test_a_signed_reply_stays_as_it_is(self) -> None:
-        body = b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=s\r\n\r\n--s\r\n\r\nx\r\n--s--\r\n'
+        body = (
+            b'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=s\r\n\r\n'
+            b"--s\r\n\r\nx\r\n--s--\r\n"
+        )
         signed = b"From: a@example.org\r\nTo: bob@example.net\r\n" + body
         self.smart(mime=signed)
         self.assertTrue(self.sent().endswith(body.partition(b"\r\n")[2]))

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from posthouse.eas import collection
+from posthouse.eas import collection, drafting
 from posthouse.eas.call import Answer, Call, Result
 from posthouse.eas.collection import Ask, Desk, Outcome, Record, Response
 from posthouse.eas.content import drafts
 from posthouse.eas.content.email import change_data, mail_elements
+from posthouse.eas.drafting import DraftAuthor, Stale
 from posthouse.eas.generation import Generation
 from posthouse.eas.orders import CONVERSION
 from posthouse.eas.parking import NEWS
@@ -136,19 +137,19 @@ class Sync(Command):
 
         :raises TryLater: again and again somebody else saved the same draft at the same time.
         """
-        author: drafts.DraftAuthor | None = None
+        author: DraftAuthor | None = None
 
         def evaluate(tx: Transaction) -> Outcome:
             nonlocal author
             # A fresh one each time: a transaction may be run again.
-            author = drafts.DraftAuthor(prepared, desk.device, desk.now) if prepared is not None else None
+            author = DraftAuthor(prepared, desk.device, desk.now) if prepared is not None else None
             return collection.evaluate(tx, evolve(desk, author=author), ask)
 
         for _ in range(_ATTEMPTS):
-            prepared = await drafts.prepare(call, ask)
+            prepared = await drafting.prepare(call, ask)
             try:
                 outcome: Outcome = await call.write(evaluate)
-            except drafts.Stale as error:
+            except Stale as error:
                 stale = error
                 continue
             for parcel in author.sent if author is not None else ():
