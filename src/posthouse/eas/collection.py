@@ -272,8 +272,7 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
     if ask.wants_changes and desk.room > 0:
         target = cut_off(options.filter_type, desk.now)
         size = min(shrunk(ask.window or 100, base.attempts), desk.room)
-        known_aside = devices.aside(tx, desk.device, folder.id) if state.aside else []
-        again = state.aside - {row.number for row in known_aside if desk.now - row.at < _OFFER_AFTER}
+        again = _due_again(tx, desk.device, folder, state, desk.now)
         before = state
         batch, state = window.decide(before, feed, target, size, again)
         if base.attempts >= GIVE_UP and len(batch.adds) == 1 and batch.size == 1:
@@ -379,7 +378,16 @@ def has_news(tx: Transaction, mailbox_id: int, device: int, folder: Folder, now:
     if generation is None:
         return None
     feed = FolderFeed(tx, mailbox_id, folder.id)
-    return window.is_news(generation.state, feed, cut_off(generation.filter_type, now))
+    again = _due_again(tx, device, folder, generation.state, now)
+    return window.is_news(generation.state, feed, cut_off(generation.filter_type, now), again)
+
+
+def _due_again(tx: Transaction, device: int, folder: Folder, state: State, now: int) -> frozenset[int]:
+    """The items set aside that are offered again: after a while, or because an administrator said so."""
+    if not state.aside:
+        return frozenset()
+    kept = devices.aside(tx, device, folder.id)
+    return state.aside - {row.number for row in kept if now - row.at < _OFFER_AFTER}
 
 
 def count_news(

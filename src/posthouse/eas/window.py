@@ -442,12 +442,12 @@ def _offer_again(draft: _Draft, feed: Feed, target: Arrival, again: frozenset[in
         draft.add(number)
 
 
-def is_news(state: State, feed: Feed, target: Arrival) -> bool:
+def is_news(state: State, feed: Feed, target: Arrival, again: frozenset[int] = frozenset()) -> bool:
     """Would a Sync deliver anything? The question of Ping and of a hanging Sync.
 
     A cut-off that rose is no reason to wake a device (MS-ASCMD R5598): the floor is not raised here.
     """
-    batch, _ = decide(state, feed, min(target, state.floor), 1)
+    batch, _ = decide(state, feed, min(target, state.floor), 1, again)
     return batch.size > 0
 
 
