@@ -152,6 +152,9 @@ class PeopleTests(OperationsCase):
             [{"alias": "office@example.org", "targets": ["ann@example.org", "me@else.example"]}],
         )
         self.refused(Exists, "alias add", address="ann@example.org", targets=["x@example.org"])
+        self.refused(NoSuchAccount, "alias add", address="loop@example.org", targets=["loop@example.org"])
+        self.refused(NoSuchAccount, "alias add", address="typo@example.org", targets=["anm@example.org"])
+        self.assertEqual(len(self.run_op("alias list")), 1)
         self.run_op("alias delete", address="office@example.org")
         self.refused(NoSuchAccount, "alias delete", address="office@example.org")
 

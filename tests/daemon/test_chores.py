@@ -6,6 +6,7 @@ import itertools
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.daemon.chores import Chore, Chores
@@ -76,6 +77,22 @@ class ChoresTests(SynchronousTestCase):
         self.fails = None
         self.pump(70)
         self.assertGreater(self.names().count("b"), 2)
+
+    def test_what_has_to_wait_says_so_once(self) -> None:
+        """A disk that is full stays so for hours."""
+        said: list[str] = []
+        observer = lambda event: said.append(event["log_format"])  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.fails = TryLater()
+        self.chores.start(0.0)
+        self.pump(50)
+        self.assertEqual(len(said), 2)  # a and b
+        self.fails = None
+        self.pump(70)
+        self.fails = TryLater()
+        self.pump(70)
+        self.assertEqual(len(said), 4)
 
     def test_hurry_makes_one_due_sooner(self) -> None:
         self.chores.start(0.0)

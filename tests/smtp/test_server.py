@@ -60,7 +60,7 @@ class FactoryTests(SynchronousTestCase):
         closed = peer.factory.close_all(grace=10)
         self.assertFalse(peer.wire.disconnecting)
         said = peer.send(b"x: y\r\n.\r\nNOOP\r\n")
-        self.assertEqual([line[:3] for line in said.splitlines()], [b"250", b"421"])
+        self.assertEqual([line[:9] for line in said.splitlines()], [b"250 2.0.0", b"421 4.3.2"])
         peer.lose()
         self.successResultOf(closed)
         self.assertEqual(peer.clock.getDelayedCalls(), [])

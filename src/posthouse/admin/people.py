@@ -12,7 +12,7 @@ from typing import Any
 
 from posthouse.admin.registry import Ports, operation
 from posthouse.auth.passwords import make_app_password
-from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing
+from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing, TryLater
 from posthouse.mime import addresses
 from posthouse.model import Account
 from posthouse.store import accounts, routing
@@ -188,7 +188,18 @@ async def alias_add(ports: Ports, address: str, targets: list[str]) -> dict[str,
     """Let an address mean one or more others."""
     folded = fold_address(address)
     to = [fold_address(target) for target in targets]
-    await ports.db.write(lambda tx: routing.add_alias(tx, folded, to, ports.now()))
+
+    def add(tx: Any) -> None:
+        routing.add_alias(tx, folded, to, ports.now())
+        for target in to:
+            try:
+                routing.route(tx, target)
+            except NoSuchAccount:
+                raise NoSuchAccount(f"{target} leads nowhere: there is no such user or alias.") from None
+            except TryLater:
+                pass  # disabled for now
+
+    await ports.db.write(add)
     return {"alias": folded, "targets": to}
 
 

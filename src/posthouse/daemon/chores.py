@@ -37,6 +37,7 @@ class Chore:
     pause: float = 0.2
     due: float = field(default=0.0, init=False)
     done: int = field(default=0, init=False)
+    complained: str = field(default="", init=False)
 
 
 @define(eq=False)
@@ -90,11 +91,14 @@ class Chores:
         try:
             done = await chore.step()
         except PosthouseError as problem:
-            _log.warn("{chore} has to wait: {problem}", chore=chore.name, problem=str(problem))
+            if str(problem) != chore.complained:  # a full disk would fill the log as well
+                chore.complained = str(problem)
+                _log.warn("{chore} has to wait: {problem}", chore=chore.name, problem=str(problem))
             return chore.every
         except Exception:
             _log.failure("{chore} failed", chore=chore.name)
             return max(chore.every, 60.0)
+        chore.complained = ""
         chore.done += done
         return chore.pause if done else chore.every
 

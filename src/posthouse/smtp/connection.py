@@ -84,6 +84,7 @@ class Connection(smtp.ESMTP):
         self._direct = False  # the transport can write by itself
         self._dead = False  # nothing more is read or answered
         self._expired = False
+        self._farewell = SESSION_OVER
         self._first = True
         self._delayed: IDelayedCall | None = None
         self._session_timer: IDelayedCall | None = None
@@ -172,10 +173,11 @@ class Connection(smtp.ESMTP):
             self._expired = True  # once more the same time for the message that is on its way
             self._session_timer = self.clock.callLater(self.settings.session_limit, self._session_over)
         else:
-            self.close(SESSION_OVER, linger=True)
+            self.close(self._farewell, linger=True)
 
     def shut_down(self) -> None:
         """The server stops: end at once, or after the message that is on its way."""
+        self._farewell = SHUTTING_DOWN
         if self.in_transaction or self._owed:
             self._expired = True
         else:

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from posthouse.errors import PosthouseError
 from posthouse.smtp.auth import MAX_AUTH_LINE
-from posthouse.smtp.connection import AUTH, BDAT, COMMAND, DATA, SESSION_OVER, Connection
+from posthouse.smtp.connection import AUTH, BDAT, COMMAND, DATA, Connection
 from posthouse.smtp.replies import Reply, reply, reply_to_error
 
 __all__ = ["AUTH", "BDAT", "COMMAND", "DATA", "Session"]
@@ -181,7 +181,7 @@ class Session(Connection):
         if what.code == 421:
             self.close()
         elif self._expired and not self.in_transaction:
-            self.close(SESSION_OVER)
+            self.close(self._farewell)
         else:
             self._pump()
 
