@@ -180,6 +180,14 @@ class ReplyTests(SynchronousTestCase):
         spans = wanted(root, len(data), forwarding=False)
         self.assertTrue(all(any(a <= start and stop <= b for a, b in spans) for start, stop in asked))
 
+    def test_of_endless_html_the_text_beside_it_is_cut(self) -> None:
+        data = b"Content-Type: text/html\r\n\r\n<body>" + b"<p>0123456789</p>\r\n" * 20_000
+        found = replied(NEW, data)
+        assert found.html is not None and found.plain is not None
+        self.assertGreater(found.html.count("<p>"), 19_999)
+        self.assertLess(len(found.plain), 200_000)
+        self.assertIn("> [...]", found.plain)
+
     def test_header_lines_in_front_of_the_stored_original_count(self) -> None:
         body = b"Subject: x\r\n\r\nhi\r\n"
         original = Original(

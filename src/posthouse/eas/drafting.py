@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: More than this much is made into a message in a thread.
-_INLINE = 1 << 17
+_INLINE = 1 << 15
 
 
 class Stale(TryLater):
@@ -246,6 +246,7 @@ class _Preparation:
     async def _revise(self, message: bytes, revision: Revision) -> Revised:
         names = iter([self.call.services.random(15).hex() for _ in range(8)])
         size = len(message) + sum(len(one.file.data) for one in revision.add)
+        size += len(revision.html or revision.text or "")
         try:
             return await _aside(
                 self.call, size, revise, message, revision, lambda: f"=_{next(names, 'posthouse')}"

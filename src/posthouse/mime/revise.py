@@ -16,6 +16,7 @@ from posthouse.mime.bodies import sort_parts
 from posthouse.mime.html import text_from_html
 from posthouse.mime.part import Part
 from posthouse.mime.pieces import Boundary, Piece, Pieces, assemble, is_sealed, outer_header, take_apart
+from posthouse.mime.reply import MAX_CONVERTED
 from posthouse.mime.scan import scan
 
 __all__ = ["Addition", "Revised", "Revision", "revise"]
@@ -92,7 +93,7 @@ def _taken(root: Part, message: bytes, revision: Revision) -> Pieces:
 
 def _changed(pieces: Pieces, revision: Revision) -> Pieces:
     if revision.has_body:
-        text = revision.text if revision.html is None else text_from_html(revision.html)
+        text = revision.text if revision.html is None else text_from_html(revision.html[:MAX_CONVERTED])
         pieces = evolve(
             pieces,
             plain=Piece("", compose.text_part("plain", text or "")),

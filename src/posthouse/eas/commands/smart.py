@@ -36,7 +36,7 @@ REPLIED_TO_ALL = 2
 FORWARDED = 3
 
 #: More than this much is merged in a thread.
-_INLINE = 1 << 18
+_INLINE = 1 << 15
 
 _SOURCE = Rule(
     {
