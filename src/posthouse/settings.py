@@ -27,6 +27,7 @@ __all__ = [
     "Eas",
     "Listen",
     "Log",
+    "Mailauth",
     "Server",
     "Smtp",
     "Tls",
@@ -212,6 +213,22 @@ class Delivery:
 
 
 @frozen
+class Mailauth:
+    """Who really sent it: SPF, DKIM and DMARC."""
+
+    verify: bool = _key(True, "Check mail from other servers and write what was found into its header.")
+    dmarc: str = _key(
+        "enforce",
+        "What a domain's DMARC policy does: enforce (reject, or the Junk folder) or report-only.",
+        _one_of("enforce", "report-only"),
+    )
+    sign: bool = _key(True, "Sign our users' mail with the DKIM keys of their domains.")
+    trusted: tuple[str, ...] = _key(
+        (), "Networks whose mail is not checked, such as a relay of your own; loopback never is.", _network
+    )
+
+
+@frozen
 class Auth:
     """Logins."""
 
@@ -291,6 +308,7 @@ class Config:
     tls: Tls = attrs.field(factory=Tls)
     smtp: Smtp = attrs.field(factory=Smtp)
     delivery: Delivery = attrs.field(factory=Delivery)
+    mailauth: Mailauth = attrs.field(factory=Mailauth)
     auth: Auth = attrs.field(factory=Auth)
     eas: Eas = attrs.field(factory=Eas)
     log: Log = attrs.field(factory=Log)
@@ -329,6 +347,7 @@ SECTIONS: dict[str, type] = {
     "tls": Tls,
     "smtp": Smtp,
     "delivery": Delivery,
+    "mailauth": Mailauth,
     "auth": Auth,
     "eas": Eas,
     "log": Log,

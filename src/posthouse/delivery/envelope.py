@@ -14,17 +14,20 @@ from posthouse.model import Envelope, Recipient
 from posthouse.store.delivery import Copy
 from posthouse.store.outbox import OutboxDraft
 
-__all__ = ["is_forwarded", "local_copies", "queue_rows"]
+__all__ = ["is_forwarded", "is_sent_on", "local_copies", "queue_rows"]
 
 
-def local_copies(envelope: Envelope, trace: bytes) -> list[Copy]:
-    """The copies for mailboxes here. ``trace`` is what they have in common: Received and added fields."""
+def local_copies(envelope: Envelope, trace: bytes, role: str = "") -> list[Copy]:
+    """The copies for mailboxes here. ``trace`` is what they have in common: Received and added fields.
+
+    :param role: of the folder ("junk"); "" for the Inbox.
+    """
     copies: dict[int, Copy] = {}
     for recipient in envelope.recipients:
         for mailbox_id in recipient.mailbox_ids:
             if mailbox_id not in copies:
                 own = delivery_trace(envelope.sender, recipient.address, trace)
-                copies[mailbox_id] = Copy(mailbox_id, recipient.address, own)
+                copies[mailbox_id] = Copy(mailbox_id, recipient.address, own, role=role)
     return list(copies.values())
 
 
@@ -56,3 +59,8 @@ def queue_rows(envelope: Envelope, trace: bytes, size: int, eight_bit: bool, now
 def is_forwarded(recipient: Recipient) -> bool:
     """Does an address of ours send mail on to elsewhere? Its name in the trace is how a loop is seen."""
     return bool(recipient.remote) and recipient.remote != (normalise_address(recipient.address),)
+
+
+def is_sent_on(envelope: Envelope) -> bool:
+    """Does any of it go elsewhere?"""
+    return any([recipient.remote for recipient in envelope.recipients])

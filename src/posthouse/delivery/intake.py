@@ -19,13 +19,16 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from posthouse.delivery.absence import AutoReply
+from posthouse.delivery.authentication import Verdict, Verifier
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.directory import Directory, owns
-from posthouse.delivery.envelope import is_forwarded, local_copies, queue_rows
+from posthouse.delivery.envelope import is_forwarded, is_sent_on, local_copies, queue_rows
 from posthouse.delivery.message import Message, message_of_spooled
+from posthouse.delivery.signing import Signer
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import NoSuchThing, NotPermitted, StorageFull, TryLater
 from posthouse.interfaces import IDatabase, IMailIntake, ISpool
+from posthouse.mailauth.results import remove_foreign
 from posthouse.mime import compose
 from posthouse.model import Account, Envelope, Recipient
 from posthouse.store import delivery
@@ -60,6 +63,7 @@ class Intake:
     :param poke: called when something was queued for elsewhere.
     :param free_space: bytes free where the store lives. :param min_free: below this no mail is taken.
     :param auto_reply: answers for readers who are away.
+    :param verifier: looks at mail of strangers. :param signer: signs what our users send elsewhere.
     """
 
     database: IDatabase
@@ -73,6 +77,8 @@ class Intake:
     free_space: Callable[[], int]
     min_free: int = MIN_FREE
     auto_reply: AutoReply | None = None
+    verifier: Verifier | None = None
+    signer: Signer | None = None
     _looked: float = field(default=-_LOOK_AGAIN, init=False)
     _free: int = field(default=0, init=False)
 
@@ -114,6 +120,7 @@ class Intake:
         """See ``IMailIntake``. The spooled bytes are closed afterwards, whatever happens.
 
         :raises LoopDetected: too many hops. :raises Malformed, NotPermitted: a submission's From or Sender.
+        :raises NotAuthentic: a stranger's From, by the policy of its domain.
         """
         return Deferred.fromCoroutine(self._accept(envelope, spooled))
 
@@ -133,6 +140,13 @@ class Intake:
         else:
             message = message_of_spooled(spooled)
         check_hops(message.head, [one.address for one in envelope.recipients if is_forwarded(one)])
+        verdict = Verdict()
+        if self.verifier is not None and self.verifier.concerns(envelope):
+            verdict = await self.verifier.check(envelope, message)
+        # RFC 8601 5: nobody else speaks in our name. The signatures above were over what came.
+        head = remove_foreign(message.head, self.hostname)
+        if head is not message.head:
+            message = message.with_head(head)
         added = b""
         # A Message-ID of ours says nothing about whether the same message came before.
         dedupe = True
@@ -147,13 +161,15 @@ class Intake:
             added += b"\r\n"  # a body without any header: keep it from running into ours
         draft = await self.pool.run(message.draft, now, added) if in_file else message.draft(now, added)
         body = await keep_body(self.database, self.pool, message, now)
-        trace = received_line(envelope, self.hostname, name, now) + added
-        copies = local_copies(envelope, trace)
+        trace = verdict.trace + received_line(envelope, self.hostname, name, now) + added
+        copies = local_copies(envelope, trace, "junk" if verdict.junk else "")
+        if self.signer is not None and envelope.account_id is not None and is_sent_on(envelope):
+            trace = await self.signer.fields(message, added, now) + trace
         rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now)
 
         def store(tx: Any) -> tuple[delivery.Delivered, int]:
             done = delivery.deliver(tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe)
-            if self.auto_reply is None:
+            if self.auto_reply is None or verdict.junk:
                 return done, 0
             sender, head = envelope.sender, added + message.head
             return done, self.auto_reply.answer(tx, sender, head, copies, done.numbers, now)

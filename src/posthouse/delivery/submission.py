@@ -28,8 +28,9 @@ from posthouse.delivery.directory import Directory, find_route
 from posthouse.delivery.envelope import local_copies, queue_rows
 from posthouse.delivery.intake import MIN_FREE, is_eight_bit
 from posthouse.delivery.message import Message, message_of
+from posthouse.delivery.signing import Signer
 from posthouse.delivery.trace import check_hops, queue_id, received_line
-from posthouse.errors import Malformed, NoSuchAccount, StorageFull, TooLarge, TryLater
+from posthouse.errors import Malformed, NoSuchAccount, PosthouseError, StorageFull, TooLarge, TryLater
 from posthouse.interfaces import IDatabase, IOutbox, IParcel
 from posthouse.mime import compose
 from posthouse.mime.addresses import Mailbox, fold_address, format_mailbox, normalise_address, parse_mailboxes
@@ -66,6 +67,7 @@ class Parcel:
     draft: ItemDraft
     sent_body: PreparedBody | BodyRef
     sent_draft: ItemDraft
+    signature: bytes = b""  # in front of what goes elsewhere
 
     def hand_over(self, tx: Any) -> None:
         self.sender.store(tx, self)
@@ -94,6 +96,7 @@ class Submission:
     min_free: int = MIN_FREE
     size_limit: int = 50 * 1024 * 1024
     auto_reply: AutoReply | None = None
+    signer: Signer | None = None
 
     def submit(
         self,
@@ -179,8 +182,34 @@ class Submission:
             sent_body = await keep_body(self.database, self.pool, message, now)
             sent_draft = message.draft(now, added)
         return Parcel(
-            self, save_in_sent, account, name, now, added, addresses, seen, body, draft, sent_body, sent_draft
+            sender=self,
+            save_in_sent=save_in_sent,
+            account=account,
+            name=name,
+            now=now,
+            added=added,
+            addresses=addresses,
+            message=seen,
+            body=body,
+            draft=draft,
+            sent_body=sent_body,
+            sent_draft=sent_draft,
+            signature=await self._signature(account, addresses, seen, added, now),
         )
+
+    async def _signature(
+        self, account: Account, addresses: tuple[str, ...], message: Message, added: bytes, now: int
+    ) -> bytes:
+        if self.signer is None:
+            return b""
+        for address in addresses:
+            try:
+                recipient = await self.directory.route(address, account)
+            except PosthouseError:
+                continue
+            if recipient.remote:
+                return await self.signer.fields(message, added, now)
+        return b""
 
     def store(self, tx: Any, parcel: Parcel) -> None:
         """Deliver, queue and file a parcel in a transaction."""
@@ -211,7 +240,8 @@ class Submission:
         )
         trace = received_line(envelope, self.hostname, parcel.name, now) + parcel.added
         copies = local_copies(envelope, trace)
-        rows = queue_rows(envelope, trace, parcel.message.size, is_eight_bit(parcel.message), now)
+        sent_on = parcel.signature + trace
+        rows = queue_rows(envelope, sent_on, parcel.message.size, is_eight_bit(parcel.message), now)
         if copies or rows:
             done = delivery.deliver(
                 tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False

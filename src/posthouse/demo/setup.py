@@ -62,6 +62,7 @@ def demo_config(directory: Path, ports: dict[str, int], smarthost: str = "") -> 
             "listen": {service: [f"127.0.0.1:{port}"] for service, port in ports.items()},
             "tls": {"names": ["127.0.0.1", "::1", DOMAIN, f"autodiscover.{DOMAIN}"]},
             "delivery": {"smarthost": smarthost, "smarthost_tls": "opportunistic"},
+            "mailauth": {"verify": False},
             "auth": {"bcrypt_cost": _COST},
             "eas": {"heartbeat_min": 10},
             "log": {"format": "text", "level": "info"},

@@ -39,4 +39,5 @@ def delete_domain(tx: Transaction, name: str) -> None:
     )
     if used is not None:
         raise NotPermitted(f"The domain {name} still has accounts or aliases.")
+    tx.execute("DELETE FROM dkim_key WHERE domain = ?", (name,))
     tx.execute("DELETE FROM domain WHERE name = ?", (name,))

@@ -219,3 +219,15 @@ def _phones_and_absence(database: Database) -> None:
     """Policies by name, wiping of phones, out-of-office messages."""
     for statement in _PHONES:
         database.conn.execute(SQLITE.ddl(statement))
+
+
+@migrations(name="0004_dkim_keys")
+def _dkim_keys(database: Database) -> None:
+    """What signs outgoing mail. private: PKCS #8 in DER."""
+    database.conn.execute(
+        SQLITE.ddl(
+            """CREATE TABLE dkim_key (
+                domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm TEXT NOT NULL, private BYTES NOT NULL,
+                created BIGINT NOT NULL, PRIMARY KEY (domain, selector)) CLUSTERED"""
+        )
+    )
