@@ -145,7 +145,10 @@ class DemandTests(SynchronousTestCase):
         self.assertEqual(demand(policy, new, 0), 142)
         self.assertEqual(demand(policy, new, 7), 142)
         self.assertEqual(demand(policy, known, 7), 0)
-        self.assertEqual(demand(policy, known, 0), 141)
+        self.assertEqual(demand(policy, known, 0), 142)
+        strict = Policy(allow_partial=False)
+        held = evolve(known, policy_hash=strict.digest)
+        self.assertEqual(demand(strict, held, 0), 141)  # MS-ASPROV R458, R685
         self.assertEqual(demand(policy, known, 8), 144)
         self.assertEqual(demand(policy, known, 0, "Ping"), 0)
         self.assertEqual(demand(policy, known, 8, "Ping"), 144)
@@ -175,7 +178,7 @@ class EnforcementTests(SynchronousTestCase):
         room = Room()
         key = room.provision()
         room.policy_key = 0
-        self.assertEqual(room.post("FolderSync", FOLDER_SYNC).text(FolderHierarchy.Status), "141")
+        self.assertEqual(room.post("FolderSync", FOLDER_SYNC).text(FolderHierarchy.Status), "142")
         room.policy_key = key ^ 1
         self.assertEqual(room.post("FolderSync", FOLDER_SYNC).text(FolderHierarchy.Status), "144")
         self.assertEqual(room.post("FolderSync", FOLDER_SYNC, "12.1").code, 449)

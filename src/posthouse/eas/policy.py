@@ -148,7 +148,12 @@ def demand(policy: Policy | None, device: Device, sent_key: int, command: str = 
         if command in KEYLESS:
             # A phone that hears nothing but Pings for days learns of a new policy all the same.
             return 0 if device.policy_hash == policy.digest else int(Status.POLICY_REFRESH)
-        return int(Status.LEGACY_DEVICE_ON_STRICT_POLICY)
+        # 141 is for a server that does not allow devices without a key (R458, R685). Elsewhere they are asked: an
+        # account that is set up again on the same phone begins without one, and Android takes 141 as a denial.
+        asked = (
+            Status.DEVICE_NOT_PROVISIONED if policy.allow_partial else Status.LEGACY_DEVICE_ON_STRICT_POLICY
+        )
+        return int(asked)
     if sent_key != device.policy_key or device.policy_hash != policy.digest:
         # R4914: the policy has probably changed. R693.
         return int(Status.INVALID_POLICY_KEY)
