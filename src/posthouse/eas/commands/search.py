@@ -40,6 +40,9 @@ BLOCKED = 13
 #: R3733, R3735: the default range of mailbox and directory, and the end of what can be asked for.
 _LAST = 99
 
+#: R3489 to R3493, which spell the last one both ways.
+_STORES = ("mailbox", "gal", "documentlibrary", "document library")
+
 #: Of a body that nobody said a preference for: what a list of results shows.
 _BRIEF = BodyPreference(PLAIN, 512)
 
@@ -70,13 +73,13 @@ class Search(Command):
         store = call.request.find(S.Store)
         assert store is not None
         name = (store.text(S.Name) or "").strip().lower()
-        call.notes["store"] = name[:20]
+        call.notes["store"] = name if name in _STORES else "unknown"
         try:
             if name == "mailbox":
                 answer = await self._mailbox(call, store)
             elif name == "gal":
                 answer = await self._directory(call, store)
-            elif name in ("documentlibrary", "document library"):
+            elif name in _STORES:
                 raise _library(store)
             else:
                 raise StatusError(BAD_REQUEST, f"store {name[:40]!r}")
