@@ -188,6 +188,7 @@ class Phone(RuleBasedStateMachine):
         self.pending: list[tuple[int, int, int]] = []
         self.target = BOTTOM
         self.doubt: set[int] = set()  # items of answers that got lost or were half kept
+        self.dropped: set[int] = set()  # removed by a half kept answer; it is told again in its turn
         self.clock = 1000
         self.somebody: dict[tuple[int, int], bool] = {}
 
@@ -268,7 +269,7 @@ class Phone(RuleBasedStateMachine):
                 assert not own or self.somebody.pop((number, int(group)), False), "its own change came back"
                 self.held[number][group] = values[number][group]
         for number in batch.deletes + batch.soft_deletes:
-            assert number in self.held or number in self.doubt, f"{number} was never here"
+            assert number in self.held or number in self.doubt | self.dropped, f"{number} was never here"
             self.held.pop(number, None)
         if fate == "torn":
             self.doubt |= {
