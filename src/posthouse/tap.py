@@ -41,6 +41,7 @@ from posthouse.daemon.text import CatchUp
 from posthouse.daemon.watch import Watchdog
 from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.attempt import Sender
+from posthouse.delivery.authentication import Verifier
 from posthouse.delivery.bounce import Reporter
 from posthouse.delivery.catcher import Catcher
 from posthouse.delivery.directory import Directory
@@ -48,6 +49,7 @@ from posthouse.delivery.intake import Intake, reserve_of
 from posthouse.delivery.lanes import Lanes
 from posthouse.delivery.routes import Routes, Smarthost
 from posthouse.delivery.runner import Runner
+from posthouse.delivery.signing import Signer
 from posthouse.delivery.submission import Submission
 from posthouse.demo.greeting import facts, greeting, withdraw, write_facts
 from posthouse.dns.resolver import system_resolver
@@ -59,6 +61,7 @@ from posthouse.eas.versions import VERSIONS, parse_version
 from posthouse.errors import ConfigError, PosthouseError
 from posthouse.http.limits import HttpLimits
 from posthouse.http.site import Router, Site
+from posthouse.mailauth.dkim_sign import make_key
 from posthouse.mime.scan import Scanner
 from posthouse.model import News
 from posthouse.settings import split_ceiling
@@ -176,6 +179,7 @@ class MailServer(Service):
     def _mail(self) -> None:
         """The way in and the way out."""
         config, hostname = self.config, self.config.server.hostname
+        self.resolver = system_resolver(self.reactor, self.random)
         spool_directory = config.directory / "spool"
         spool_directory.mkdir(mode=0o700, exist_ok=True)
 
@@ -220,6 +224,23 @@ class MailServer(Service):
         )
         sender = Sender(self.database, *self._way_out(), reporter, self.random, now)
         self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
+        self._mail_authentication()
+
+    def _mail_authentication(self) -> None:
+        """Who looks at mail from outside, and who signs ours."""
+        wanted = self.config.mailauth
+        if wanted.verify:
+            self.intake.verifier = Verifier(
+                self.resolver.lookup,
+                self.reactor,
+                self.pool,
+                self.config.server.hostname,
+                enforce=wanted.dmarc == "enforce",
+                trusted=wanted.trusted,
+            )
+        self.signer = Signer(self.database, self.pool)
+        if wanted.sign:
+            self.intake.signer = self.outbox.signer = self.signer
 
     def _way_out(self) -> tuple[Any, Routes | None]:
         """The relay and the routes; the demo catches mail for elsewhere unless a smarthost is named."""
@@ -239,7 +260,7 @@ class MailServer(Service):
             )
         addresses = frozenset(own_addresses(self.options.held))
         routes = Routes(
-            system_resolver(self.reactor, self.random),
+            self.resolver,
             frozenset([self.config.server.hostname.lower()]),
             lambda: addresses,
             smarthost,
@@ -299,17 +320,24 @@ class MailServer(Service):
                 hash_password, password, self.config.auth.bcrypt_cost
             ),
             forget=self._turn_out,
-            changed=self.directory.forget,
+            changed=self._forget_routes,
             run_queue=self.runner.poke,
             status=self._status,
             release=self.phones.yard.release,
             live=lambda: live_view(self.phones),
             default_policy=self.config.eas.policy,
+            make_key=lambda kind: self.hashing.run(make_key, kind),
+            hostname=self.config.server.hostname,
         )
         # We hold the database's lock: whatever lies there was left by a process that is dead.
         path.unlink(missing_ok=True)
         port = self.reactor.listenUNIX(str(path), ControlFactory(ports), backlog=50, mode=0o600)
         self.stages.started("control", port.stopListening)
+
+    def _forget_routes(self) -> None:
+        """Domains, users, aliases or keys may be others now."""
+        self.directory.forget()
+        self.signer.forget()
 
     def _turn_out(self, account_id: int, mailbox_id: int) -> None:
         """An account's credentials changed: nothing that was opened with the old ones goes on."""

@@ -1,6 +1,16 @@
 """Importing this fills the table of operations."""
 
-from posthouse.admin import absence, device_orders, devices, directory, people, policies, queue, state
+from posthouse.admin import (
+    absence,
+    device_orders,
+    devices,
+    directory,
+    domains,
+    people,
+    policies,
+    queue,
+    state,
+)
 from posthouse.admin.registry import OPERATIONS, Ports, run
 
 __all__ = [
@@ -10,6 +20,7 @@ __all__ = [
     "device_orders",
     "devices",
     "directory",
+    "domains",
     "people",
     "policies",
     "queue",

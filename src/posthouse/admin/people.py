@@ -1,4 +1,4 @@
-"""Domains, users, app passwords and aliases.
+"""Users, app passwords and aliases.
 
 A new password and a disabled account take effect at once: every remembered login is dropped and every parked
 request of the account ends, before the operation answers.
@@ -55,29 +55,6 @@ async def account_of(ports: Ports, address: str) -> Account:
     if found is None:
         raise NoSuchAccount(f"There is no user {folded}.")
     return found
-
-
-@operation("domain add")
-async def domain_add(ports: Ports, domain: str) -> dict[str, Any]:
-    """Take mail for a domain."""
-    name = _domain(domain)
-    await ports.db.write(lambda tx: accounts.add_domain(tx, name, ports.now()))
-    return {"domain": name}
-
-
-@operation("domain list")
-async def domain_list(ports: Ports) -> list[dict[str, Any]]:
-    """List the domains of this server."""
-    return [{"domain": name} for name in await ports.db.read(accounts.domains)]
-
-
-@operation("domain delete")
-async def domain_delete(ports: Ports, domain: str) -> dict[str, Any]:
-    """Take no more mail for a domain; it must have no users and no aliases left."""
-    name = _domain(domain)
-
-    await ports.db.write(lambda tx: accounts.delete_domain(tx, name))
-    return {"domain": name}
 
 
 @operation("user add")
@@ -236,10 +213,3 @@ def _secret(ports: Ports, password: str | None) -> tuple[bytes, dict[str, str]]:
     if len(password) < MIN_PASSWORD:
         raise Malformed(f"A password needs {MIN_PASSWORD} characters at least.")
     return password.encode("utf-8", "surrogatepass"), {}
-
-
-def _domain(text: str) -> str:
-    try:
-        return fold_address("postmaster@" + text.strip()).rpartition("@")[2]
-    except Malformed:
-        raise Malformed(f'"{text[:100]}" is not a domain; write it like example.org.') from None

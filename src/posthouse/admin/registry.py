@@ -44,6 +44,8 @@ class Ports:
     :ivar release: something was decided about a device (row id): its waiting requests are answered now.
     :ivar live: the phones' requests under way.
     :ivar default_policy: the name of the policy of users who were given none.
+    :ivar make_key: a new private key for DKIM, of that kind; None: this house makes none.
+    :ivar hostname: the public name of the server.
     :ivar status: what the running daemon says about itself.
     """
 
@@ -58,6 +60,8 @@ class Ports:
     release: Callable[[int], None] = _nothing
     live: Callable[[], list[dict[str, Any]]] = list
     default_policy: str = "default"
+    make_key: Callable[[str], Awaitable[bytes]] | None = None
+    hostname: str = "localhost"
 
 
 @frozen

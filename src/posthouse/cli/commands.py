@@ -75,6 +75,7 @@ GROUPS = {
 COMMANDS: tuple[Command, ...] = (
     Command("domain add", (_DOMAIN,)),
     Command("domain list"),
+    Command("domain dns", (_DOMAIN,)),
     Command("domain delete", (_DOMAIN,)),
     Command(
         "user add",

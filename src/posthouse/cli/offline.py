@@ -15,6 +15,7 @@ from posthouse.auth.passwords import hash_password
 from posthouse.config import Config
 from posthouse.daemon.preflight import acting_as
 from posthouse.errors import NoSuchThing, TryLater
+from posthouse.mailauth.dkim_sign import make_key
 from posthouse.store.db import open_for_tool
 
 __all__ = ["call_offline", "now", "wait"]
@@ -48,11 +49,16 @@ def _call(config: Config, name: str, arguments: dict[str, Any]) -> Any:
         def hashed(password: bytes) -> Awaitable[str]:
             return succeed(hash_password(password, config.auth.bcrypt_cost))
 
+        def made(kind: str) -> Awaitable[bytes]:
+            return succeed(make_key(kind))
+
         ports = Ports(
             db=database,
             now=now,
             random=os.urandom,
             hash_password=hashed,
+            make_key=made,
+            hostname=config.server.hostname,
             default_policy=config.eas.policy,
         )
         return wait(run(ports, name, arguments))

@@ -1,0 +1,129 @@
+"""Domains: what mail is taken for, the keys that sign for them, and what their DNS has to say.
+
+Promise: a domain and its two DKIM keys are added in one transaction; what ``domain dns`` prints can be pasted
+into a zone file as it is.
+
+Specifications: RFC 1035 5 (zone files), RFC 7208, RFC 6376 3.6, RFC 9989 4.7, RFC 6186 and RFC 8314 (SRV).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from posthouse.admin.registry import Ports, operation
+from posthouse.errors import Malformed, NoSuchAccount
+from posthouse.mailauth.dkim_sign import key_record, load_key
+from posthouse.mime import addresses
+from posthouse.store import accounts, dkim_keys
+from posthouse.store.dkim_keys import DkimKey
+
+__all__ = ["DOMAIN_NAME", "zone_lines"]
+
+DOMAIN_NAME = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+_STRING = 250  # bytes of one string of a TXT record; 255 is the most
+# RSA for everybody, Ed25519 (RFC 8463) for those who know it
+_KINDS = ("rsa", "ed25519")
+
+
+@operation("domain add")
+async def domain_add(ports: Ports, domain: str) -> dict[str, Any]:
+    """Take mail for a domain, and make the keys that sign its mail."""
+    name = _domain(domain)
+    keys = await _new_keys(ports, name)
+
+    def add(tx: Any) -> None:
+        accounts.add_domain(tx, name, ports.now())
+        for key in keys:
+            dkim_keys.add_key(tx, key)
+
+    await ports.db.write(add)
+    return {"domain": name}
+
+
+@operation("domain list")
+async def domain_list(ports: Ports) -> list[dict[str, Any]]:
+    """List the domains of this server."""
+    return [{"domain": name} for name in await ports.db.read(accounts.domains)]
+
+
+@operation("domain delete")
+async def domain_delete(ports: Ports, domain: str) -> dict[str, Any]:
+    """Take no more mail for a domain; it must have no users and no aliases left."""
+    name = _domain(domain)
+
+    await ports.db.write(lambda tx: accounts.delete_domain(tx, name))
+    return {"domain": name}
+
+
+@operation("domain dns")
+async def domain_dns(ports: Ports, domain: str) -> list[str]:
+    """Print what has to be in a domain's DNS; signing keys that are missing are made first."""
+    name = _domain(domain)
+
+    def read(tx: Any) -> list[DkimKey]:
+        if not accounts.is_local_domain(tx, name):
+            raise NoSuchAccount(f"The domain {name} is not served here.")
+        return dkim_keys.keys_of(tx, name)
+
+    keys = await ports.db.read(read)
+    if not keys:
+
+        def keep(tx: Any) -> list[DkimKey]:
+            # Somebody else may have been faster.
+            if not dkim_keys.keys_of(tx, name):
+                for key in made:
+                    dkim_keys.add_key(tx, key)
+            return dkim_keys.keys_of(tx, name)
+
+        made = await _new_keys(ports, name)
+        keys = await ports.db.write(keep)
+    return zone_lines(name, ports.hostname, keys)
+
+
+def zone_lines(domain: str, hostname: str, keys: list[DkimKey]) -> list[str]:
+    """The zone text, line by line. ``hostname`` is the server's, whose own records are its owner's matter."""
+    host = f"{hostname}."
+    lines = [
+        f"; The DNS of {domain}, with mail at {hostname} (which needs A and AAAA, and a PTR that names it).",
+        f"{domain}. IN MX 10 {host}",
+        "; Who may send: the mail hosts, and whoever you add here, such as a smarthost.",
+        f'{domain}. IN TXT "v=spf1 mx ~all"',
+    ]
+    if hostname != domain and "." in hostname:
+        lines.append(f'{host} IN TXT "v=spf1 a -all"')
+    lines.append("; The keys that sign.")
+    for key in keys:
+        record = key_record(load_key(key.domain, key.selector, key.private))
+        strings = [record[start : start + _STRING] for start in range(0, len(record), _STRING)]
+        text = " ".join(f'"{part}"' for part in strings)
+        lines.append(f"{key.selector}._domainkey.{domain}. IN TXT {f'( {text} )' if strings[1:] else text}")
+    lines += [
+        "; What others shall do with mail that is neither; when all is well, make it p=reject.",
+        f'_dmarc.{domain}. IN TXT "v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}"',
+        "; Where phones and programs find their settings.",
+        f"autodiscover.{domain}. IN CNAME {host}",
+        f"_autodiscover._tcp.{domain}. IN SRV 0 0 443 {host}",
+        f"_submissions._tcp.{domain}. IN SRV 0 1 465 {host}",
+        f"_submission._tcp.{domain}. IN SRV 10 1 587 {host}",
+    ]
+    return lines
+
+
+async def _new_keys(ports: Ports, domain: str) -> list[DkimKey]:
+    if ports.make_key is None:
+        return []
+    now = ports.now()
+    month = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m")
+    # The month in the selector: the next keys stand beside these while the change gets about.
+    return [DkimKey(domain, f"{kind[0]}{month}", kind, await ports.make_key(kind), now) for kind in _KINDS]
+
+
+def _domain(text: str) -> str:
+    name = addresses.fold_address("postmaster@" + text.strip()).rpartition("@")[2]
+    if not DOMAIN_NAME.fullmatch(name):
+        raise Malformed(f'"{text[:100]}" is not a domain; write it like example.org.')
+    return name
