@@ -123,7 +123,7 @@ async def _new_keys(ports: Ports, domain: str) -> list[DkimKey]:
 
 
 def _domain(text: str) -> str:
-    name = addresses.fold_address("postmaster@" + text.strip()).rpartition("@")[2]
-    if not DOMAIN_NAME.fullmatch(name):
+    local, _, name = addresses.fold_address("postmaster@" + text.strip()).rpartition("@")
+    if local != "postmaster" or not DOMAIN_NAME.fullmatch(name):
         raise Malformed(f'"{text[:100]}" is not a domain; write it like example.org.')
     return name
