@@ -25,6 +25,7 @@ from base64 import b64encode, encodebytes
 from binascii import b2a_qp
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,28 @@ from posthouse.wbxml.tags import Settings  # noqa: E402
 from posthouse.wbxml.tree import E, Element  # noqa: E402
 from tests.support.daemon import Daemon  # noqa: E402
 
-__all__ = ["Figures", "Line", "Server", "Watcher", "add_people", "fill", "letter", "options", "policy_key"]
+__all__ = [
+    "Figures",
+    "InlineDatabase",
+    "Line",
+    "Server",
+    "Watcher",
+    "add_people",
+    "fill",
+    "letter",
+    "options",
+    "policy_key",
+]
 
 _TEXT = "abcdefghijklmnopqrstuvwxyz"
 _WORDS = ["".join(random.Random(n).choices(_TEXT, k=random.Random(n).randint(2, 11))) for n in range(3000)] + [
     "Grüße", "façade", "Straße", "naïve", "über", "señor", "smörgås", "crème",
 ]  # fmt: skip
-_HOUR = 3_600_000
+#: What all of a mailbox of many small items share.
+_NOTE = (
+    b"From: Some Sender <s@bench.example>\r\nTo: somebody@bench.example\r\nDate: Mon, 5 Jan 2026 10:00:00 +0100\r\n"
+    b"Subject: number\r\n\r\n" + b"A few words that fill a line of a small message.\r\n" * 10
+)
 #: Ports that the system chooses.
 _PORTS = {"https": 0, "smtp": 0, "submission": 0, "submissions": 0}
 
@@ -152,7 +168,7 @@ def _fill_some(tx: Any, address: str, numbers: range, now: int, small: bool) -> 
     total = 0
     for number in numbers:
         received = now - 60_000 * (number + 1)
-        raw = letter(0 if small else number, address)
+        raw = _NOTE if small else letter(number, address)
         if not small or number == numbers[0]:
             root = scan(raw)
             draft = draft_from(
@@ -295,11 +311,18 @@ def raise_limit(count: int) -> None:
 # The client
 
 
+@cache
+def _context(certificate: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificate)
+
+
 class Line:
     """One TLS connection of one phone. Requests are made ahead and answers are not decoded."""
 
-    def __init__(self, port: int, user: tuple[str, str], device: str, certificate: str) -> None:
-        context = ssl.create_default_context(cafile=certificate)
+    def __init__(
+        self, port: int, user: tuple[str, str], device: str, certificate: str, buffer: int = 1 << 20
+    ) -> None:
+        context = _context(certificate)
         raw = socket.create_connection(("127.0.0.1", port), 120)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = context.wrap_socket(raw, server_hostname="127.0.0.1")
@@ -307,7 +330,7 @@ class Line:
         self.device = device
         self.key = 0
         self._basic = b64encode(f"{user[0]}:{user[1]}".encode()).decode()
-        self._buffer = bytearray(1 << 20)
+        self._buffer = bytearray(buffer)
 
     def head(self, command: str, length: int) -> bytes:
         """The head of a request."""
