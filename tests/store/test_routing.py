@@ -89,6 +89,11 @@ class RouteTests(SynchronousTestCase):
         self.assertLessEqual(len(self.route("all@example.org").remote), routing.MAX_TARGETS)
         self.assertRaises(TooLarge, self.alias, "big@example.org", *[f"x{n}@far.example" for n in range(201)])
 
+    def test_the_longest_alias_reaches_every_target(self) -> None:
+        targets = [f"t{number}@far.example" for number in range(routing.MAX_TARGETS)]
+        self.alias("full@example.org", *targets)
+        self.assertEqual(self.route("full@example.org").remote, tuple(targets))
+
     def test_aliases_are_listed_and_withdrawn(self) -> None:
         self.alias("b@example.org", "ann@example.org", "x@far.example", "ann@example.org")
         self.alias("a@example.org", "ann@example.org")

@@ -107,7 +107,7 @@ def route(tx: Transaction, folded_address: str) -> Recipient:
         found = _local(tx, current)
         if isinstance(found, list):
             for target in found:
-                if target not in seen and len(seen) < MAX_TARGETS:
+                if target not in seen and len(seen) <= MAX_TARGETS:  # the address itself is one of them
                     seen.add(target)
                     waiting.append(target)
         elif found is not None:
