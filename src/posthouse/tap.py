@@ -64,12 +64,13 @@ from posthouse.http.site import Router, Site
 from posthouse.mailauth.dkim_sign import make_key
 from posthouse.mime.scan import Scanner
 from posthouse.model import News
+from posthouse.policy import PRESETS
 from posthouse.settings import split_ceiling
 from posthouse.smtp.client import Relay, tcp_endpoints
 from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
 from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
-from posthouse.store import accounts, housekeeping
+from posthouse.store import accounts, housekeeping, policies
 from posthouse.store.db import Database
 from posthouse.work.pool import Pool
 from posthouse.work.spool import RESERVE, Spool
@@ -295,6 +296,7 @@ class MailServer(Service):
             pool=self.pool,
             settings=settings,
         )
+        self._check_policy(eas.policy)
         router = Router({"": Front(), EAS_PATH: Endpoint(services)})
         places = Places(self._base())
         for prefix, resource in autodiscover_routes(self.authenticator, places, self.pool, now).items():
@@ -302,6 +304,17 @@ class MailServer(Service):
         limits = HttpLimits(bodies={EAS_PATH: eas.request_limit}, protected=frozenset([EAS_PATH]))
         hsts = _HALF_YEAR if config.tls.certificate else 0
         self.site = Site(router, self.reactor, limits, hsts)
+
+    def _check_policy(self, name: str) -> None:
+        """A name that means nothing is served as the default; whoever wrote it should hear so."""
+
+        def tell(row: Any) -> None:
+            if row is None:
+                _log.error('there is no policy "{name}" (eas.policy); phones get the default', name=name)
+
+        if name not in PRESETS:
+            asked = self.database.read(lambda tx: policies.policy_named(tx, name))
+            asked.addCallbacks(tell, lambda failure: _log.failure("the policy was not looked up", failure))
 
     def _base(self) -> str:
         """The address of the web site. The demo's phones know the machine by its number only."""

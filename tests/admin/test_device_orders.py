@@ -94,6 +94,11 @@ class BeginAnewTests(OrdersCase):
     def test_resync_of_one_folder_by_name_or_number(self) -> None:
         self.order("resync", folder="inBOX")
         self.assertEqual(self.states(), ["99", "F"])
+        names = (str(self.inbox().number), "99")
+        forgotten = self.db.read_now(
+            lambda tx: [devices.is_forgotten(tx, self.device.id, name) for name in names]
+        )
+        self.assertEqual(forgotten, [True, False])
         self.order("resync", folder=str(self.inbox().number))
         self.refused(NoSuchFolder, "device resync", device="abc123", folder="Nowhere")
 

@@ -101,6 +101,16 @@ class AnswerTests(AbsenceCase):
         self.arrive()
         self.assertEqual(len(self.answers()), 3)
 
+    def test_forged_senders_do_not_make_it_a_source_of_mail(self) -> None:
+        self.patch(absence, "ANSWERS_AN_HOUR", 5)
+        self.leave()
+        for number in range(8):
+            self.arrive(f"s{number}@there.example")
+        self.assertEqual(len(self.answers()), 5)
+        self.clock.advance(3601)
+        self.arrive("s9@there.example")
+        self.assertEqual(len(self.answers()), 6)
+
     def test_a_new_absence_answers_anew_and_a_changed_text_does_not(self) -> None:
         self.leave()
         self.arrive()

@@ -78,6 +78,29 @@ class ReleaseTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(Deferred.fromCoroutine(parked.wait(None))), RELEASED)
 
 
+class ResyncTests(SynchronousTestCase):
+    def test_a_folder_to_fetch_anew_wakes_a_ping_until_it_was_begun_anew(self) -> None:
+        room = desk.Room()
+        room.folder_sync()
+        item = room.mail()
+        phone = desk.Mirror(room).prime()
+        found: list[Any] = []
+        room.start(Ping(), ping(phone.name)).addBoth(found.append)
+        room.clock.advance(0)
+        room.do(lambda tx: devices.forget_state(tx, room.device.id, phone.name))
+        room.services.yard.release(room.device.id)
+        self.assertEqual(found[0].text(P.Status), "1")
+        again = room.run(Ping(), ping(phone.name))
+        self.assertEqual(again.text(P.Status), "2")
+        refused = phone.ask().find(AirSync.Collections, AirSync.Collection)
+        self.assertEqual(refused.text(AirSync.Status), "3")
+        anew = desk.Mirror(room).prime()
+        self.assertEqual(list(anew.held), [item.number])
+        room.start(Ping(), ping(phone.name)).addBoth(found.append)
+        room.clock.advance(0)
+        self.assertEqual(len(found), 1)
+
+
 class RetryTests(SynchronousTestCase):
     def test_an_item_that_is_offered_again_wakes_a_ping_and_arrives_and_a_broken_one_does_so_once(
         self,

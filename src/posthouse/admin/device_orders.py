@@ -74,12 +74,12 @@ async def device_resync(
     def forget(tx: Any) -> list[str]:
         if folder is not None:
             place = _folder(tx, found, folder)
-            devices.drop_state(tx, found.id, str(place.number))
+            devices.forget_state(tx, found.id, str(place.number))
             devices.offer_again(tx, found.id, place.id)
             return [place.name]
         names = [row.collection for row in devices.states(tx, found.id) if row.collection != _HIERARCHY]
         for name in names:
-            devices.drop_state(tx, found.id, name)
+            devices.forget_state(tx, found.id, name)
         devices.offer_again(tx, found.id)
         return names
 

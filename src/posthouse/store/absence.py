@@ -18,6 +18,7 @@ from posthouse.store.dialect import clean
 from posthouse.store.transaction import Transaction
 
 __all__ = [
+    "ANSWERS_AN_HOUR",
     "ANSWER_AGAIN",
     "MAX_MESSAGE",
     "Absence",
@@ -35,6 +36,8 @@ __all__ = [
 
 #: ms after which the same sender is answered again
 ANSWER_AGAIN = 7 * 24 * 3600 * 1000
+#: answers of one mailbox an hour: forged senders must not make it a source of unwanted mail
+ANSWERS_AN_HOUR = 100
 #: characters of one message
 MAX_MESSAGE = 131_072
 # How far back "people I write to" is looked up.
@@ -173,7 +176,14 @@ def away(tx: Transaction, mailbox_ids: Sequence[int], now: int) -> list[Away]:
 
 
 def first_answer(tx: Transaction, mailbox_id: int, audience: Audience, sender: str, now: int) -> bool:
-    """Note that a sender (folded) is answered now. False when that was done within the week."""
+    """Note that a sender (folded) is answered now. False when that was done within the week,
+    or when so many were answered within the hour that somebody plays with it."""
+    lately = tx.execute(
+        "SELECT 1 FROM absence_answer WHERE mailbox_id = ? AND at > ? LIMIT ?",
+        (mailbox_id, now - 3_600_000, ANSWERS_AN_HOUR),
+    )
+    if len(lately) >= ANSWERS_AN_HOUR:
+        return False
     tx.execute(
         "INSERT INTO absence_answer (mailbox_id, audience, sender, at) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (mailbox_id, audience, sender) DO UPDATE SET at = excluded.at "

@@ -26,6 +26,8 @@ __all__ = [
     "devices",
     "drop_state",
     "find_device",
+    "forget_state",
+    "is_forgotten",
     "load_state",
     "load_value",
     "log_device",
@@ -155,7 +157,13 @@ def reset_device(tx: Transaction, device_row_id: int) -> None:
     for table in ("device_state", "device_value", "device_send", "device_aside"):
         tx.execute(f"DELETE FROM {table} WHERE device = ?", (device_row_id,))
     update_device(
-        tx, device_row_id, policy_key=0, pending_policy_key=0, policy_hash="", provisioned=False, last_error=""
+        tx,
+        device_row_id,
+        policy_key=0,
+        pending_policy_key=0,
+        policy_hash="",
+        provisioned=False,
+        last_error="",
     )
 
 
@@ -207,6 +215,17 @@ def drop_state(tx: Transaction, device_row_id: int, collection: str | None = Non
         tx.execute(
             "DELETE FROM device_state WHERE device = ? AND collection = ?", (device_row_id, collection)
         )
+
+
+def forget_state(tx: Transaction, device_row_id: int, collection: str) -> None:
+    """Forget the state of a collection that the device itself believes to have."""
+    drop_state(tx, device_row_id, collection)
+    save_value(tx, device_row_id, f"forgotten {collection}", b"1")
+
+
+def is_forgotten(tx: Transaction, device_row_id: int, collection: str) -> bool:
+    """Of a collection without state: was it forgotten here, rather than never asked for by the device?"""
+    return load_value(tx, device_row_id, f"forgotten {collection}") is not None
 
 
 def states(tx: Transaction, device_row_id: int) -> list[StateRow]:

@@ -211,6 +211,7 @@ _PHONES = (
         mailbox_id BIGINT NOT NULL, audience TEXT NOT NULL, sender TEXT NOT NULL, at BIGINT NOT NULL,
         PRIMARY KEY (mailbox_id, audience, sender)) CLUSTERED""",
     "CREATE INDEX absence_answer_at ON absence_answer (at)",
+    "CREATE INDEX absence_answer_lately ON absence_answer (mailbox_id, at)",
 )
 
 

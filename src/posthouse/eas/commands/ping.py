@@ -196,7 +196,9 @@ def _look(tx: Transaction, mailbox: int, device: int, ids: Iterable[str], now: i
         if folder is None:
             return _Look(stale=True)
         found.append(folder)
-        if collection.has_news(tx, mailbox, device, folder, now):
+        news = collection.has_news(tx, mailbox, device, folder, now)
+        # What an administrator let it fetch anew is worth a Sync: its key is no longer good there.
+        if news or (news is None and devices.is_forgotten(tx, device, str(folder.number))):
             changed.append(folder_name(folder))
     return _Look(changed=tuple(changed), folders=tuple(found))
 
