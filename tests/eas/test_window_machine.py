@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.eas import window
+from posthouse.eas import knowledge, window
 from posthouse.eas.generation import AddResult, Generation, base_for, next_generation
-from posthouse.eas.window import BOTTOM, Batch, State
+from posthouse.eas.knowledge import BOTTOM, State
+from posthouse.eas.window import Batch
 from posthouse.model import Arrival, ChangeGroup, Gone, Mark
 
 
@@ -134,7 +135,7 @@ class Server:
             if group == -2:
                 result = base.repeats.get(str(number)) or AddResult(self.folder.put(value).number, 1, "")
                 results[str(number)] = result
-                state = window.added_here(
+                state = knowledge.added_here(
                     state, result.number, self.folder.marks([result.number]).get(result.number)
                 )
                 self.made[number] = result.number
@@ -142,21 +143,21 @@ class Server:
             mail = self.folder.items.get(number)
             if mail is None:
                 if group < 0:
-                    state = window.removed_here(state, number)
+                    state = knowledge.removed_here(state, number)
                 continue
             if group < 0:
                 self.folder.remove(number)
-                state = window.removed_here(state, number)
+                state = knowledge.removed_here(state, number)
                 continue
             before = mail.mark()
             if mail.values[group] == value:
-                state = window.agreed_here(state, before, ChangeGroup(group))
+                state = knowledge.agreed_here(state, before, ChangeGroup(group))
                 continue
-            if window.in_conflict(state, before, ChangeGroup(group)):
+            if knowledge.in_conflict(state, before, ChangeGroup(group)):
                 refused.append(number)  # Conflict 1: the server's value wins and is news
                 continue
             at = self.folder.set(number, group, value)
-            state = window.changed_here(state, before, ChangeGroup(group), at)
+            state = knowledge.changed_here(state, before, ChangeGroup(group), at)
         if changes:
             batch, state = window.decide(state, self.folder, target, size)
         else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from posthouse.eas import window
+from posthouse.eas import knowledge, window
 from posthouse.eas.content.options import MailOptions, filter_fits
 from posthouse.eas.generation import (
     GIVE_UP,
@@ -22,9 +22,10 @@ from posthouse.eas.generation import (
     shrunk,
 )
 from posthouse.eas.ids import RECIPIENT_CACHE, parse_number
+from posthouse.eas.knowledge import BOTTOM, State
 from posthouse.eas.orders import SUCCESS, Author, Order, Response, obey
 from posthouse.eas.statuses import StatusError
-from posthouse.eas.window import BOTTOM, Batch, State
+from posthouse.eas.window import Batch
 from posthouse.model import Arrival, Folder, FolderType, Gone, Item, Mark
 from posthouse.store import changes, devices, folders, numbers
 from posthouse.store.transaction import Transaction
@@ -278,7 +279,7 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
         if base.attempts >= GIVE_UP and len(batch.adds) == 1 and batch.size == 1:
             # This one item is all that was left in the window, and still no answer took root.
             put_aside = [(batch.adds[0], "the device never confirmed an answer with this item")]
-            before = window.set_aside(before, batch.adds)
+            before = knowledge.set_aside(before, batch.adds)
             batch, state = window.decide(before, feed, target, size)
         found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
         if fitting < batch.size:

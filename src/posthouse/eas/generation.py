@@ -13,8 +13,9 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from posthouse.eas import window
-from posthouse.eas.window import Batch, State
+from posthouse.eas import knowledge
+from posthouse.eas.knowledge import State
+from posthouse.eas.window import Batch
 
 
 @frozen
@@ -126,11 +127,13 @@ def base_for(
         broken item (rule 16): only complete answers count as attempts.
     """
     if key == new_key:
-        proved = evolve(new, state=window.proved(new.state), results={}, carried=(), dropped=(), attempts=0)
+        proved = evolve(
+            new, state=knowledge.proved(new.state), results={}, carried=(), dropped=(), attempts=0
+        )
         return Base(key, proved, proved.state, {}, 0, False)
     if old is None or not old_key or key != old_key:
         return None
-    start = window.rolled_back(old.state, new.state, new.carried, new.dropped)
+    start = knowledge.rolled_back(old.state, new.state, new.carried, new.dropped)
     attempts = new.attempts + 1 if written else new.attempts
     return Base(key, old, start, new.results, attempts, True)
 

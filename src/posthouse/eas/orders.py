@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from posthouse.eas import window
+from posthouse.eas import knowledge
 from posthouse.eas.content.flag import ABSENT, MailChange, read_change
 from posthouse.eas.content.options import MailOptions
 from posthouse.eas.generation import AddResult, Base
 from posthouse.eas.ids import parse_number
+from posthouse.eas.knowledge import State
 from posthouse.eas.statuses import StatusError
-from posthouse.eas.window import State
 from posthouse.model import ChangeGroup, Flag, Folder, FolderType, Item
 from posthouse.store import changes, folders, items
 from posthouse.store.transaction import Transaction
@@ -198,7 +198,7 @@ def _add(
     added = None
     if result.number:
         mark = changes.marks(tx, folder.id, [result.number]).get(result.number)
-        state = window.added_here(state, result.number, mark)
+        state = knowledge.added_here(state, result.number, mark)
         added = changes.items(tx, folder.id, [result.number]).get(result.number)
     return state, Response(order, result.status, result.number, added=added, files=result.files)
 
@@ -234,7 +234,7 @@ def _change(
     touched = [group for group, same, _ in steps if not same]
     if rewrites and known is None:
         touched.append(ChangeGroup.REST)
-    if options.conflict == 1 and any(window.in_conflict(state, mark, group) for group in touched):
+    if options.conflict == 1 and any(knowledge.in_conflict(state, mark, group) for group in touched):
         # R2069: the server's change stays, and is news to the device.
         raise StatusError(CONFLICT)
     if rewrites:
@@ -249,13 +249,13 @@ def _change(
             # Sent, and no draft any more: a side effect, so its tombstone is news to this device, too (rule 9).
             return state, None
         if known.change:
-            state = window.changed_here(state, mark, ChangeGroup.REST, known.change)
+            state = knowledge.changed_here(state, mark, ChangeGroup.REST, known.change)
     for group, same, write in steps:
         number = 0 if same else write()
         state = (
-            window.changed_here(state, mark, group, number)
+            knowledge.changed_here(state, mark, group, number)
             if number
-            else window.agreed_here(state, mark, group)
+            else knowledge.agreed_here(state, mark, group)
         )
     if known is not None and known.files:
         return state, Response(order, SUCCESS, known.number, files=known.files)
@@ -300,4 +300,4 @@ def _delete(tx: Transaction, desk: Desk, folder: Folder, state: State, order: Or
             items.move_item(tx, item, trash, desk.device)
         else:
             items.delete_item(tx, item, desk.device)
-    return window.removed_here(state, number) if number > 0 else state
+    return knowledge.removed_here(state, number) if number > 0 else state

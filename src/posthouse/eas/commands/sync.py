@@ -18,12 +18,12 @@ from posthouse.eas.content import drafts
 from posthouse.eas.content.email import change_data, mail_elements
 from posthouse.eas.drafting import DraftAuthor, Stale
 from posthouse.eas.generation import Generation
+from posthouse.eas.knowledge import set_aside
 from posthouse.eas.orders import CONVERSION
 from posthouse.eas.parking import NEWS
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.sync_request import BAD_WAIT, INCOMPLETE, TOO_MANY, SyncRequest, read_request
-from posthouse.eas.window import set_aside
 from posthouse.errors import NoSuchThing
 from posthouse.model import Folder, Item
 from posthouse.store.transaction import Transaction
