@@ -273,11 +273,9 @@ class Phone(RuleBasedStateMachine):
             assert number in self.held or number in self.doubt | self.dropped, f"{number} was never here"
             self.held.pop(number, None)
         if fate == "torn":
-            self.doubt |= {
-                *batch.adds,
-                *batch.deletes,
-                *batch.soft_deletes,
-            }  # stored, but the new key was not
+            # Stored, but the new key was not.
+            self.doubt |= {*batch.adds, *batch.deletes, *batch.soft_deletes}
+            self.dropped |= {*batch.deletes, *batch.soft_deletes}
             return
         self.key, self.pending = key, []
         self.doubt &= self.server.new.state.maybe | self.server.new.state.lacking
