@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, ITLSTransport, IWriteDescriptor
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, ITLSTransport
 from twisted.mail import smtp
 from zope.interface import implementer
 
@@ -81,7 +82,7 @@ class Connection(smtp.ESMTP):
         self._stalled = False  # the peer does not read
         self._paused = False
         self._pumping = False
-        self._direct = False  # the transport can write by itself
+        self._direct = False  # nothing waits in the transport, so we may write past it
         self._dead = False  # nothing more is read or answered
         self._expired = False
         self._farewell = SESSION_OVER
@@ -93,7 +94,7 @@ class Connection(smtp.ESMTP):
     def connectionMade(self) -> None:
         self.canStartTLS = self.ctx is not None and ITLSTransport.providedBy(self.transport)
         self._helo = (None, self.peer.encode())
-        self._direct = IWriteDescriptor.providedBy(self.transport)
+        self._direct = isinstance(self.transport, FileDescriptor)
         self.transport.registerProducer(_Brake(self), True)
         self.setTimeout(self.settings.idle_timeout)
         self._session_timer = self.clock.callLater(self.settings.session_limit, self._session_over)
@@ -197,12 +198,20 @@ class Connection(smtp.ESMTP):
     def _flush(self) -> None:
         """All replies of one turn in one write: one segment, one TLS record."""
         out, self._out = self._out, []
-        if out:
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-            if self._direct and not self._dead and not self._stalled:
-                # Now rather than when the reactor comes round again: the peer goes on at once, and the way
-                # through the reactor costs more than the system call. What does not fit stays with it.
-                self.transport.doWrite()
+        if not out:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        if self._direct and self.transport.connected:
+            # Now rather than when the reactor comes round again: the peer goes on at once, and the way through
+            # the reactor costs more than the system call. A peer that does not take it all goes that way from
+            # then on, and so does a broken connection, whose end the reactor has to see.
+            sent = self.transport.writeSomeData(data)
+            if sent == len(data):
+                return
+            self._direct = False
+            if isinstance(sent, int):
+                data = data[sent:]
+        self.transport.write(data)
 
     # -- for the classes above this one ------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class DataIn:
         if not certain:
             return b""
         self.flaw = flaw(certain)
-        if dot >= 0:
+        if dot >= 0 and dot != end:  # at the end only: nothing is stuffed
             certain = certain.replace(b"\r\n.", b"\r\n")
         if self._fresh:
             self._fresh = False
