@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.errors import Malformed
@@ -50,10 +52,10 @@ class TableTests(SynchronousTestCase):
                 self.assertEqual(check_setting(f"{name}={one.nothing}"), (name, one.nothing))
 
     def test_ready_made_policies_are_valid_and_trimmed(self) -> None:
-        for name, settings in PRESETS.items():
+        for name, values in PRESETS.items():
             self.assertEqual(check_name(name), name)
-            self.assertEqual(trimmed(settings), dict(settings))
-            for key, value in settings.items():
+            self.assertEqual(trimmed(values), dict(values))
+            for key, value in values.items():
                 self.assertEqual(check_setting(f"{key}={value}"), (key, value))
         self.assertLessEqual(FIXED, PRESETS.keys())
 
@@ -89,6 +91,18 @@ class ReadingTests(SynchronousTestCase):
             with self.assertRaises(Malformed) as caught:
                 check_setting(text)
             self.assertIn(words, caught.exception.public, text)
+
+    @given(
+        st.text(max_size=80)
+        | st.builds("{}={}".format, st.sampled_from(sorted(SETTINGS)), st.text(max_size=20))
+    )
+    @settings(max_examples=100, deadline=None)
+    def test_any_text_is_a_setting_or_malformed(self, text: str) -> None:
+        try:
+            name, value = check_setting(text)
+        except Malformed:
+            return
+        self.assertTrue(value is None or trimmed({name: value}) in ({}, {name: value}))
 
     def test_names(self) -> None:
         self.assertEqual(check_name(" Sales-Team "), "sales-team")
