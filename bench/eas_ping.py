@@ -168,7 +168,7 @@ def wake(server: Server, crowd: Crowd, name: str, groups: list[list[str]]) -> No
     )
     crowd.ask("sync")
     crowd.ask("park")
-    time.sleep(3.0)
+    server.settle()
 
 
 def one_by_one(server: Server, user: tuple[str, str], count: int) -> None:
@@ -227,9 +227,10 @@ def main() -> None:
         began = time.monotonic()
         crowd = Crowd(server, people[:number])
         print(f"{number} phones set up in {time.monotonic() - began:.1f} s", flush=True)
+        server.settle()
         idle = server.figures.rss()
         crowd.ask("park")
-        time.sleep(3.0)
+        server.settle()
         parked = server.figures.rss()
         cpu = server.figures.cpu()
         time.sleep(5.0)

@@ -293,6 +293,14 @@ class Server:
         finally:
             shutil.rmtree(parent, ignore_errors=True)
 
+    def settle(self) -> None:
+        """Wait until the server has nothing to do."""
+        for _ in range(60):
+            before = self.figures.cpu()
+            time.sleep(1.0)
+            if self.figures.cpu() - before < 0.02:
+                return
+
     def reactor_held(self) -> float:
         """The longest time, in ms, that the reactor was held since the start."""
         for line in self.daemon.posthouse("status").stdout.splitlines():

@@ -93,6 +93,23 @@ class DatabaseTests(SynchronousTestCase):
         inside.wait(20)
         return go_on
 
+    def test_much_news_is_told_in_slices(self) -> None:
+        def many(tx: Transaction) -> None:
+            for number in range(100):
+                tx.news(7, number, number)
+
+        ticks = itertools.count()
+        self.stop()
+        self.db = self.make(monotonic=lambda: next(ticks) * 0.001)
+        self.db.open()
+        self.db.start()
+        before = self.pump.turns
+        told: list[int] = []
+        self.wait(self.db.write(many).addCallback(lambda _: told.append(len(self.published))))
+        self.assertEqual([news.number for news in self.published[-100:]], list(range(100)))
+        self.assertEqual(told, [len(self.published)])  # the answer comes behind the news
+        self.assertGreater(self.pump.turns - before, 10)
+
     def test_it_is_a_database(self) -> None:
         verifyObject(IDatabase, self.db)
         verifyObject(IDatabase, InlineDatabase())
