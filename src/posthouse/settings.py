@@ -275,7 +275,8 @@ class Eas:
     )
     requests_per_minute: int = _key(
         1500,
-        "Requests a minute of one phone; more are told to come later (503). 0: no limit.",
+        "Requests a minute of one phone; more are told to come later (503). 0: no limit. "
+        "Networks in auth.exempt, and this machine, have none.",
         _between(0, 1_000_000),
     )
     ceilings: tuple[str, ...] = _key(

@@ -166,11 +166,12 @@ class MailServer(Service):
 
     def _people(self) -> None:
         config = self.config
+        self.throttle = Throttle(self.reactor, config.auth.exempt)
         self.authenticator = Authenticator(
             self.database,
             accounts,
             self.hashing,
-            Throttle(self.reactor, config.auth.exempt),
+            self.throttle,
             self.reactor,
             os.urandom(32),
             LoginSettings(cost=config.auth.bcrypt_cost),
@@ -277,6 +278,7 @@ class MailServer(Service):
             policy_name=eas.policy,
             hold_new=eas.new_devices == "quarantine",
             requests_per_minute=eas.requests_per_minute,
+            unlimited=self.throttle.is_exempt,
             provision_449=eas.provision_449,
             ceilings=tuple(
                 (part, parse_version(version) or VERSIONS[-1])

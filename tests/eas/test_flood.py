@@ -62,6 +62,11 @@ class GuardTests(SynchronousTestCase):
 
 
 class AnswerTests(SynchronousTestCase):
+    def test_a_trusted_network_is_not_counted(self) -> None:
+        room = Room(EasSettings(policy=None, requests_per_minute=2, unlimited=lambda peer: True))
+        for _ in range(9):
+            self.assertEqual(room.post("FolderSync", FOLDER_SYNC).code, 200)
+
     def test_503_with_retry_after_and_one_line_in_the_log(self) -> None:
         """MS-ASHTTP R275, R287, R9052."""
         room = Room(EasSettings(policy=None, requests_per_minute=20))

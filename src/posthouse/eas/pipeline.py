@@ -128,7 +128,7 @@ class Pipeline:
             raise StatusError(Status.DEVICE_ID_MISSING_OR_INVALID)
         if not query.device_type_valid:
             raise StatusError(Status.DEVICE_TYPE_MISSING_OR_INVALID)
-        await self._spare(account, query, progress)
+        await self._spare(account, query, incoming.peer, progress)
         progress.device = device = await self._device(account, query, agent, progress)
         self._admit(device, special, progress.version, query.command)
         command = self._command(query, progress.version)
@@ -174,11 +174,13 @@ class Pipeline:
             raise StatusError(Status.VERSION_NOT_SUPPORTED, f"protocol version {text or version!r}")
         return version
 
-    async def _spare(self, account: Account, query: Query, progress: _Progress) -> None:
+    async def _spare(self, account: Account, query: Query, peer: str, progress: _Progress) -> None:
         """Turn a flooding device away before it costs anything.
 
         :raises Flood: answered 503 with Retry-After.
         """
+        if self._settings.unlimited(peer):
+            return
         try:
             self._flood.take((account.id, query.device_id, query.device_type), self._services.clock.seconds())
         except Flood as flood:

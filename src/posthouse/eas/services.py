@@ -26,6 +26,7 @@ class EasSettings:
     :ivar policy_name: of the policy of such accounts, looked up in the store at each request.
     :ivar hold_new: a device that comes for the first time waits for an administrator's word.
     :ivar requests_per_minute: of one device; more are answered 503 (0: no limit).
+    :ivar unlimited: whether a client's address is trusted to ask as often as it likes.
     :ivar provision_449: at 14.0 and above, too, say HTTP 449 to every client that has to provision.
     :ivar ceilings: (part of the User-Agent, highest version) pairs of the administrator.
     :ivar max_request: bytes of a request body as decoded.
@@ -42,6 +43,7 @@ class EasSettings:
     policy_name: str = ""
     hold_new: bool = False
     requests_per_minute: int = 0
+    unlimited: Callable[[str], bool] = lambda peer: False
     provision_449: bool = False
     ceilings: tuple[tuple[str, Version], ...] = ()
     versions: tuple[Version, ...] = VERSIONS
