@@ -148,6 +148,13 @@ class DataOutTests(SynchronousTestCase):
                 self.assertEqual((wire.count(b"\r"), wire.count(b"\n")), (pairs, pairs), name)
                 self.assertEqual(wire.find(b"\r\n.\r\n"), len(wire) - 5, name)
 
+    def test_a_nul_never_leaves_and_hides_no_dot_at_any_split(self) -> None:
+        body = b"a\0b\r\0\n.\r\n\0.\0\r\n.c"
+        for at in range(len(body) + 1):
+            out = DataOut()
+            sent = out.feed(body[:at]) + out.feed(body[at:]) + out.end()
+            self.assertEqual(sent, b"ab\r\n..\r\n..\r\n..c\r\n.\r\n")
+
     def test_a_cr_at_the_very_end(self) -> None:
         self.assertEqual(self.send([b"a\r"]), b"a\r\n.\r\n")
 

@@ -2,8 +2,8 @@
 
 The promises. In: end of data is CRLF.CRLF and nothing else, wherever the blocks are cut; dots are un-stuffed;
 a bare CR, a bare LF or a NUL anywhere is named and refused (the message smuggling family, RFC 5321 2.3.8 and
-4.1.1.4). Out: no bare CR or LF ever leaves, and every line that starts with a dot is stuffed, wherever the
-blocks are cut. All work is done by ``count``, ``find`` and ``replace`` on whole blocks, so a megabyte costs
+4.1.1.4). Out: no bare CR, bare LF or NUL ever leaves, and every line that starts with a dot is stuffed,
+wherever the blocks are cut. All work is done by ``count``, ``find`` and ``replace`` on whole blocks, so a megabyte costs
 about three milliseconds; nothing is ever split into lines.
 """
 
@@ -119,6 +119,9 @@ class DataOut:
 
     def feed(self, block: bytes) -> bytes:
         """The bytes to send."""
+        if b"\0" in block:
+            # Nobody may send one (RFC 5322 4, RFC 6152 3); a server that finds one hangs up.
+            block = block.replace(b"\0", b"")
         if self._cr:
             block = b"\r" + block
             self._cr = False
