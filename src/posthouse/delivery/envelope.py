@@ -63,4 +63,4 @@ def is_forwarded(recipient: Recipient) -> bool:
 
 def is_sent_on(envelope: Envelope) -> bool:
     """Does any of it go elsewhere?"""
-    return any([recipient.remote for recipient in envelope.recipients])
+    return any(recipient.remote for recipient in envelope.recipients)
