@@ -44,6 +44,8 @@ _DAY = 24 * 3600 * 1000
 _QUIET_NUMBERS = 500
 _QUIET_TIME = _DAY
 
+#: Commands that an answer may well hold: when there is room for more, the whole window is looked at.
+_LIKELY = 128
 #: Items that are fetched at once to see whether they fit.
 _PORTION = 32
 
@@ -275,13 +277,16 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
         size = min(shrunk(ask.window or 100, base.attempts), desk.room)
         again = _due_again(tx, desk.device, folder, state, desk.now)
         before = state
-        batch, state = window.decide(before, feed, target, size, again)
+        batch, state = window.decide(before, feed, target, min(size, _LIKELY), again)
         if base.attempts >= GIVE_UP and len(batch.adds) == 1 and batch.size == 1:
             # This one item is all that was left in the window, and still no answer took root.
             put_aside = [(batch.adds[0], "the device never confirmed an answer with this item")]
             before = knowledge.set_aside(before, batch.adds)
             batch, state = window.decide(before, feed, target, size)
         found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
+        if fitting == batch.size and batch.more and size > _LIKELY:
+            batch, state = window.decide(before, feed, target, size, again)
+            found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
         if fitting < batch.size:
             batch, state = window.decide(before, feed, target, fitting, again)
             found.update(changes.items(tx, folder.id, [one for one in batch.adds if one not in found]))
