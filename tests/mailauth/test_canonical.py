@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import time
 
@@ -31,7 +32,7 @@ def simple(body: bytes) -> bytes:
 def digest(body: bytes, is_relaxed: bool, cuts: list[int] | None = None, limit: int | None = None) -> bytes:
     hashed = BodyHash(is_relaxed, limit)
     places = [0, *sorted(cut % (len(body) + 1) for cut in cuts or []), len(body)]
-    for start, stop in zip(places, places[1:], strict=False):
+    for start, stop in itertools.pairwise(places):
         hashed.feed(body[start:stop])
     return hashed.digest()
 
