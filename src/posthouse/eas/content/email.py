@@ -31,7 +31,7 @@ from posthouse.eas.content.moments import write_moment
 from posthouse.eas.content.options import HTML, MailOptions
 from posthouse.eas.versions import Version
 from posthouse.errors import PosthouseError
-from posthouse.mime.addresses import parse_mailboxes
+from posthouse.mime.addresses import display_mailbox, parse_mailboxes
 from posthouse.mime.bodies import choose_bodies
 from posthouse.mime.scan import load_structure
 from posthouse.model import AttachmentInfo, ChangeGroup, Item
@@ -202,12 +202,16 @@ class MailReader:
         item = prepared.item
         assert prepared.plan is not None
         try:
-            body = await self._body(item, prepared.plan.choices, raws[0])
+            body: Rendered | None = None
+            if self._options.bodies or prepared.part is None or self._call.version < (14, 1):
+                body = await self._body(item, prepared.plan.choices, raws[0])
             part = await self._body(item, (prepared.part,), raws[1]) if prepared.part is not None else None
             return MailData(
                 item,
                 tuple(mail_elements_of(item, prepared.plan, body, part, self._call.version)),
-                size=600 + len(body.data) + (len(part.data) if part is not None else 0),
+                size=600
+                + (len(body.data) if body is not None else 0)
+                + (len(part.data) if part is not None else 0),
             )
         except (PosthouseError, ValueError, TypeError, LookupError, RecursionError) as error:
             if isinstance(error, PosthouseError) and error.temporary:
@@ -243,14 +247,18 @@ async def mail_elements(
 
 
 def mail_elements_of(
-    item: Item, planned: Plan, body: Rendered, part: Rendered | None, version: Version
+    item: Item, planned: Plan, body: Rendered | None, part: Rendered | None, version: Version
 ) -> list[Element]:
-    """Everything of a message."""
+    """Everything of a message.
+
+    :param body: None when a message part alone was asked for (MS-ASCON R245-R248).
+    """
     elements = header_elements(item, version)
     elements.append(Element(Email.Read, "1" if item.read else "0"))
     if item.attachments:
         elements.append(attachments_element(item))
-    elements.append(body_element(body, item, version))
+    if body is not None:
+        elements.append(body_element(body, item, version))
     if part is not None and version >= (14, 1):
         elements.append(body_element(part, item, version, AirSyncBase.BodyPart))
     elements += class_elements(item, planned.cpid)
@@ -264,8 +272,8 @@ def mail_elements_of(
     elements.append(Element(AirSyncBase.NativeBodyType, "2" if planned.native == HTML else "1"))
     if version >= (14, 0):
         elements += conversation_elements(item, version)
-        if item.categories:
-            elements.append(categories_element(item.categories))
+        # R318: empty when there are none.
+        elements.append(categories_element(item.categories))
     return elements
 
 
@@ -280,7 +288,7 @@ def header_elements(item: Item, version: Version) -> list[Element]:
     elements.append(Element(Email.From, item.sender[:_MOST_ADDRESSES]))
     elements.append(Element(Email.Subject, item.subject))
     if item.reply_to:
-        elements.append(Element(Email.ReplyTo, item.reply_to))
+        elements.append(Element(Email.ReplyTo, _with_semicolons(item.reply_to)))
     # Always: iOS shows the time of synchronisation otherwise (grommunio-sync d6675a7).
     elements.append(Element(Email.DateReceived, write_moment(item.received)))
     if item.to:
@@ -309,6 +317,13 @@ def display_names(to: str) -> str:
         return ";".join(name for name in names if name)
     mailboxes = parse_mailboxes(to, 100)
     return ";".join(mailbox.name or mailbox.address for mailbox in mailboxes) or to
+
+
+def _with_semicolons(addresses: str) -> str:
+    """R711: of ReplyTo alone it is written that semicolons stand between its addresses."""
+    if "," not in addresses:
+        return addresses
+    return "; ".join(display_mailbox(mailbox) for mailbox in parse_mailboxes(addresses, 100)) or addresses
 
 
 def class_elements(item: Item, cpid: int) -> list[Element]:

@@ -12,7 +12,7 @@ from posthouse.eas.content.moments import read_moment, write_moment
 from posthouse.eas.grammar import flag as truth
 from posthouse.eas.statuses import StatusError
 from posthouse.model import Flag
-from posthouse.wbxml.tags import Email, Tasks
+from posthouse.wbxml.tags import Email, Email2, Tasks
 from posthouse.wbxml.tree import Element
 
 #: The status of an item that says what it may not (MS-ASCMD 2.2.3.177.17).
@@ -95,6 +95,14 @@ def _check_moments(moments: dict[str, int], status: str) -> None:
         raise StatusError(INVALID_ITEM, "the flag is due before it starts")  # R406, R850
     if status == "1" and not {"completed", "date_completed"} <= moments.keys():
         raise StatusError(INVALID_ITEM, "complete, but not when")  # R86, R92
+    if "date_completed" in moments and "completed" not in moments:
+        raise StatusError(INVALID_ITEM, "DateCompleted without CompleteTime")  # R359
+    if "completed" in moments:
+        moments.setdefault("date_completed", moments["completed"])  # R336
+
+
+#: What only the server says of a message (R347, R648, R723).
+_READ_ONLY = frozenset((Email2.ConversationId, Email2.ReceivedAsBcc, Email2.Sender))
 
 
 class _Absent:
@@ -129,6 +137,9 @@ def read_change(data: Element) -> MailChange:
 
     :raises StatusError: 6 for a value that may not be.
     """
+    for child in data.children:
+        if child.tag in _READ_ONLY:
+            raise StatusError(INVALID_ITEM, f"{child.tag} is the server's")
     read = data.find(Email.Read)
     if read is not None and read.value.strip() not in ("0", "1", ""):
         raise StatusError(INVALID_ITEM, "Read is no boolean")
