@@ -131,7 +131,7 @@ class IParcel(Interface):
         """
 
     def departed() -> None:
-        """The transaction is durable: let the queue look at once. Without it, it looks a little later."""
+        """The transaction is durable: note it in the log. The queue has heard of it already."""
 
 
 class IOutbox(Interface):

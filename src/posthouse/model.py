@@ -315,7 +315,10 @@ class Envelope:
 
 @frozen
 class News:
-    """Something visible changed in a mailbox and is committed. ``folder_id`` 0: the hierarchy."""
+    """Something visible changed in a mailbox and is committed. ``folder_id`` 0: the hierarchy.
+
+    ``mailbox_id`` 0: something was queued for elsewhere (``store.outbox.QUEUE``).
+    """
 
     mailbox_id: int
     folder_id: int

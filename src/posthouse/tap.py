@@ -72,6 +72,7 @@ from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
 from posthouse.store import accounts, housekeeping, policies
 from posthouse.store.db import Database
+from posthouse.store.outbox import QUEUE
 from posthouse.work.pool import Pool
 from posthouse.work.spool import RESERVE, Spool
 
@@ -155,6 +156,9 @@ class MailServer(Service):
 
     def _publish(self, news: News) -> None:
         """A change is committed: wake who waits for it."""
+        if news.mailbox_id == QUEUE:
+            self.runner.poke()
+            return
         self.text.heard()
         self.bus.publish(news)
 
@@ -190,9 +194,6 @@ class MailServer(Service):
 
         min_free = reserve_of(shutil.disk_usage(config.directory).total)
 
-        def poke() -> None:
-            self.runner.poke()
-
         def new_spool() -> Spool:
             return Spool(spool_directory, self.pool, reserve=min(RESERVE, min_free), scanner=Scanner())
 
@@ -204,7 +205,6 @@ class MailServer(Service):
             hostname=hostname,
             seconds=self.reactor.seconds,
             random=self.random,
-            poke=poke,
             free_space=free_space,
             min_free=min_free,
         )
@@ -218,7 +218,6 @@ class MailServer(Service):
             hostname=hostname,
             clock=self.reactor,
             random=self.random,
-            poke=poke,
             free_space=free_space,
             min_free=min_free,
             size_limit=config.smtp.size_limit,
@@ -239,6 +238,7 @@ class MailServer(Service):
                 self.config.server.hostname,
                 enforce=wanted.dmarc == "enforce",
                 trusted=wanted.trusted,
+                known=self.resolver.known,
             )
         self.signer = Signer(self.database, self.pool)
         if wanted.sign:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +17,7 @@ from posthouse.delivery.routes import Routes
 from posthouse.delivery.runner import Runner
 from posthouse.delivery.submission import Submission
 from posthouse.mime.scan import Scanner
-from posthouse.model import Account, Envelope, Folder, FolderType, Item, OutboxRow, Recipient
+from posthouse.model import Account, Envelope, Folder, FolderType, Item, News, OutboxRow, Recipient
 from posthouse.store import accounts, bodies, folders, items, outbox
 from posthouse.work.pool import InlinePool
 from posthouse.work.spool import Spool
@@ -39,7 +38,7 @@ class HouseCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(NOW / 1000)
-        self.db = make_database()
+        self.db = make_database(self.heard)
         self.addCleanup(self.db.close)
         self.ann = make_account(self.db, "ann@here.example", admin=True)
         self.bob = make_account(self.db, "bob@here.example")
@@ -59,7 +58,6 @@ class HouseCase(SynchronousTestCase):
         self.resolver.add("there.example")
         self.routes = Routes(self.resolver, frozenset({HOST}))
         self.runner = self.make_runner()
-        poke: Callable[[], None] = lambda: self.runner.poke()  # noqa: E731
         self.intake = Intake(
             self.db,
             self.directory,
@@ -68,7 +66,6 @@ class HouseCase(SynchronousTestCase):
             HOST,
             self.clock.seconds,
             self.random,
-            poke,
             lambda: self.free,
         )
         self.submission = Submission(
@@ -79,9 +76,12 @@ class HouseCase(SynchronousTestCase):
             HOST,
             self.clock,
             self.random,
-            poke,
             lambda: self.free,
         )
+
+    def heard(self, news: News) -> None:
+        if news.mailbox_id == outbox.QUEUE:
+            self.runner.poke()
 
     def now(self) -> int:
         return int(self.clock.seconds() * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
 from posthouse.delivery.submission import MAX_RECIPIENTS
@@ -45,6 +46,25 @@ class SubmissionTests(HouseCase):
         self.assertIn(b"Return-Path: <ann@here.example>", received.trace)
         self.assertIn(b"with HTTP id", row.trace)
         self.assertEqual(sent.trace, b"")
+
+    def test_a_client_that_leaves_during_the_commit_does_not_delay_its_mail(self) -> None:
+        self.successResultOf(self.runner.start())
+        committed: list[Any] = []
+
+        def slow(function: Any) -> Deferred[Any]:
+            # As the real store: who cancels stops listening, and the transaction happens all the same.
+            committed.append(function)
+            return Deferred()
+
+        real = self.db.write
+        self.patch(self.db, "write", slow)
+        sending = self.submission.submit(self.ann, MIXED, True)
+        sending.cancel()
+        self.failureResultOf(sending, CancelledError)
+        self.patch(self.db, "write", real)
+        self.successResultOf(real(committed[0]))
+        self.clock.advance(0)
+        self.assertEqual(len(self.relay.jobs), 1)
 
     def test_without_saving_there_is_no_sent_item(self) -> None:
         self.submit(MIXED, save=False)

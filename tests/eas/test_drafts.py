@@ -15,8 +15,8 @@ from posthouse.eas import drafting
 from posthouse.errors import StorageFull, TryLater
 from posthouse.mime.bodies import choose_bodies, decode_part, text_of
 from posthouse.mime.scan import scan
-from posthouse.model import FolderType, Item
-from posthouse.store import bodies, changes, devices, folders, items
+from posthouse.model import FolderType, Item, News
+from posthouse.store import bodies, changes, devices, folders, items, outbox
 from posthouse.wbxml.tags import AirSync, AirSyncBase, Email, Email2
 from posthouse.wbxml.tree import E, Element
 from posthouse.work.pool import InlinePool
@@ -78,6 +78,7 @@ class DraftCase(SynchronousTestCase):
         random = Random(3)
         self.free = 10**12
         self.pokes: list[int] = []
+        room.db.publish = self.heard
         room.services.outbox = Submission(
             room.db,
             Directory(room.db, room.clock.seconds),
@@ -86,10 +87,14 @@ class DraftCase(SynchronousTestCase):
             "mx.example.org",
             room.clock,
             random,
-            lambda: self.pokes.append(1),
             lambda: self.free,
         )
         self.phone = Mirror(room, FolderType.DRAFTS).prime()
+
+    def heard(self, news: News) -> None:
+        if news.mailbox_id == outbox.QUEUE:
+            self.pokes.append(1)
+        self.room.bus.publish(news)
 
     def ask(self, *commands: Element, key: str | None = None) -> Element:
         """One Sync, its answer not yet believed, but checked against the schema."""

@@ -60,7 +60,6 @@ class Intake:
     :param pool: ``run(function, *args)`` -> Deferred, for what blocks.
     :param new_spool: makes the spool of one transaction.
     :param hostname: ours, for trace headers. :param seconds: the clock's. :param random: for queue ids.
-    :param poke: called when something was queued for elsewhere.
     :param free_space: bytes free where the store lives. :param min_free: below this no mail is taken.
     :param auto_reply: answers for readers who are away.
     :param verifier: looks at mail of strangers. :param signer: signs what our users send elsewhere.
@@ -73,7 +72,6 @@ class Intake:
     hostname: str
     seconds: Callable[[], float]
     random: Random
-    poke: Callable[[], None]
     free_space: Callable[[], int]
     min_free: int = MIN_FREE
     auto_reply: AutoReply | None = None
@@ -167,21 +165,19 @@ class Intake:
             trace = await self.signer.fields(message, added, now) + trace
         rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now)
 
-        def store(tx: Any) -> tuple[delivery.Delivered, int]:
+        def store(tx: Any) -> delivery.Delivered:
             done = delivery.deliver(tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe)
-            if self.auto_reply is None or verdict.junk:
-                return done, 0
-            sender, head = envelope.sender, added + message.head
-            return done, self.auto_reply.answer(tx, sender, head, copies, done.numbers, now)
+            if self.auto_reply is not None and not verdict.junk:
+                head = added + message.head
+                self.auto_reply.answer(tx, envelope.sender, head, copies, done.numbers, now)
+            return done
 
         try:
-            delivered, answers = await self.database.write(store)
+            delivered = await self.database.write(store)
         except NoSuchThing as error:
             # A mailbox went away between RCPT and now. The next attempt hears so at RCPT.
             self.directory.forget()
             raise TryLater(cause=f"a recipient went away: {error}") from error
-        if rows or answers:
-            self.poke()
         _log.info(
             "{cid} accepted {queue_id}: {size} bytes for {local} here, {remote} elsewhere",
             event="mail.accepted",

@@ -91,7 +91,6 @@ class Submission:
     hostname: str
     clock: Any
     random: Random
-    poke: Callable[[], None]
     free_space: Callable[[], int]
     min_free: int = MIN_FREE
     size_limit: int = 50 * 1024 * 1024
@@ -139,7 +138,6 @@ class Submission:
 
     def departed(self, parcel: Parcel) -> None:
         """A parcel was handed over, and that is durable."""
-        self.poke()
         _log.info(
             "{queue_id} submitted by {account}: {size} bytes for {recipients} recipients",
             event="mail.submitted",

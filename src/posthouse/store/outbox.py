@@ -2,6 +2,9 @@
 
 A row that is being sent is *leased*: should the process die meanwhile, ``release_leases`` at the next start
 makes it due again, later with each attempt that ended so (at least once, never a tight loop).
+
+What is queued is news of the mailbox ``QUEUE``: whoever queues it, the runner hears of it when it is committed, even
+when the client that wanted it sent went away at that very moment.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from posthouse.store.rows import padded
 from posthouse.store.transaction import Transaction
 
 __all__ = [
+    "QUEUE",
     "OutboxDraft",
     "drop",
     "due",
@@ -35,6 +39,8 @@ __all__ = [
     "sent",
 ]
 
+#: the mailbox whose news say that something was queued; no mailbox has this id
+QUEUE = 0
 #: ms for which finished rows are kept for the administrator
 KEEP = 24 * 3600 * 1000
 # Each attempt that a crash cut short postpones the next one by this much.
@@ -76,7 +82,7 @@ def _row(row: tuple[Any, ...]) -> OutboxRow:
 
 def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
     """Queue one recipient. :returns: the row's id."""
-    return int(
+    outbox_id = int(
         tx.value(
             "INSERT INTO outbox (account_id, body_id, size, sender, recipient, created, due, due_before, "
             "expires, state, smtputf8, eight_bit, envid, ret, notify, orcpt, trace) "
@@ -88,6 +94,8 @@ def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
             ),
         )
     )  # fmt: skip
+    tx.news(QUEUE, 0, outbox_id)
+    return outbox_id
 
 
 def due(tx: Transaction, now: int, limit: int) -> list[OutboxRow]:
