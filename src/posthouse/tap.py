@@ -55,7 +55,7 @@ from posthouse.demo.greeting import facts, greeting, withdraw, write_facts
 from posthouse.dns.resolver import system_resolver
 from posthouse.eas.endpoint import PATH as EAS_PATH
 from posthouse.eas.endpoint import Endpoint
-from posthouse.eas.live import live_view
+from posthouse.eas.live import live_view, recent_view
 from posthouse.eas.services import EasSettings, Services
 from posthouse.eas.versions import VERSIONS, parse_version
 from posthouse.errors import ConfigError, PosthouseError
@@ -341,6 +341,7 @@ class MailServer(Service):
             status=self._status,
             release=self.phones.yard.release,
             live=lambda: live_view(self.phones),
+            recent=lambda device: recent_view(self.phones, device),
             default_policy=self.config.eas.policy,
             make_key=lambda kind: self.hashing.run(make_key, kind),
             hostname=self.config.server.hostname,

@@ -295,13 +295,11 @@ class TroubleTests(VerifierCase):
 
 class AuthorTests(HouseCase):
     def test_every_domain_once(self) -> None:
-        fields = [
-            ("from", b"a@One.example, b <b@two.example>, c@one.example"),
-            ("to", b"x@three.example"),
-            ("from", "d@bücher.example".encode()),
-            ("from", b"nobody"),
-        ]
-        self.assertEqual(authors_of(fields), ["one.example", "two.example", "xn--bcher-kva.example"])
+        head = (
+            "From: a@One.example, b <b@two.example>,\r\n\tc@one.example\r\nTo: x@three.example\r\n"
+            "FROM : d@bücher.example\r\nX-From: y@four.example\r\nFrom: nobody\r\nFromage: z@five.example\r\n"
+        ).encode()
+        self.assertEqual(authors_of(head), ["one.example", "two.example", "xn--bcher-kva.example"])
 
 
 class AwayTests(VerifierCase):

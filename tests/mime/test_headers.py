@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from email.header import Header
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.mime.headers import decode_base64, decode_header, parse_headers, parse_params
+from posthouse.mime.headers import decode_base64, decode_header, parse_headers, parse_params, values_of
 
 
 class FieldTests(SynchronousTestCase):
@@ -25,6 +25,21 @@ class FieldTests(SynchronousTestCase):
 
     def test_at_most_a_thousand_fields(self) -> None:
         self.assertEqual(len(parse_headers(b"X: y\r\n" * 10_000)), 1000)
+
+
+class ValuesTests(SynchronousTestCase):
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(
+            st.sampled_from([b"From", b"from:", b"FROM :", b"Fromage:", b"X-From:", b" x", b"\t", b"a@b"])
+            | st.sampled_from([b"\r\n", b"\n", b"\r\n ", b"\n\t", b":", b"\r"]),
+            max_size=25,
+        ).map(b"".join)
+    )
+    def test_the_same_as_parsing_everything(self, block: bytes) -> None:
+        assume(b"\n\r\n" not in block and b"\n\n" not in block)  # an empty line ends a header
+        expected = [value for name, value in parse_headers(block) if name == "from"]
+        self.assertEqual(values_of(block, b"from"), expected)
 
 
 class WordTests(SynchronousTestCase):

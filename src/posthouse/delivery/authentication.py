@@ -11,11 +11,12 @@ Specifications: RFC 7208, RFC 6376, RFC 9989 5.3, RFC 8601.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from posthouse.delivery.message import Message
@@ -24,6 +25,7 @@ from posthouse.errors import NotAuthentic
 from posthouse.mailauth import dkim, dmarc, results, spf
 from posthouse.mailauth.lookup import dns_name
 from posthouse.mime.addresses import parse_mailboxes
+from posthouse.mime.headers import values_of
 from posthouse.model import Envelope
 
 __all__ = ["Verdict", "Verifier", "authors_of", "feed_body"]
@@ -31,12 +33,19 @@ __all__ = ["Verdict", "Verifier", "authors_of", "feed_body"]
 _SLICE = 65_536
 _INLINE = 262_144
 _MAX_AUTHORS = 8
+_MAX_HOSTS = 4096
+_HOST_LIFE = 60.0  # seconds
 _ORDER = ("none", "quarantine", "reject")
 _LATE = Answer(Status.FAILED, detail="out of time")
 
 _log = Logger()
 
 Ask = Callable[[str, str], Deferred[Answer]]
+Known = Callable[[str, str], "Answer | None"]
+
+
+def _nothing(name: str, kind: str) -> None:
+    """What a resolver without memory knows."""
 
 
 class Sink(Protocol):
@@ -63,16 +72,35 @@ async def feed_body(message: Message, sink: Sink, pool: Any) -> None:
         sink.feed(await pool.run(message.read, place, min(place + _SLICE, size)))
 
 
-def authors_of(fields: Sequence[tuple[str, bytes]]) -> list[str]:
+def authors_of(head: bytes) -> list[str]:
     """The domains in From, each once; a list, since RFC 5322 3.6.2 allows several and spam sends more."""
     found: dict[str, None] = {}
-    for name, value in fields:
-        if name == "from":
-            for box in parse_mailboxes(value):
-                domain = box.address.rpartition("@")[2]
-                if domain and "@" in box.address:
-                    found.setdefault(dns_name(domain) or domain.lower())
+    for value in values_of(head, b"from"):
+        found.update(dict.fromkeys(_domains(value)))
     return list(found)
+
+
+@lru_cache(maxsize=2048)
+def _domains(value: bytes) -> tuple[str, ...]:
+    found = []
+    for box in parse_mailboxes(value):
+        domain = box.address.rpartition("@")[2]
+        if domain and "@" in box.address:
+            found.append(dns_name(domain) or domain.lower())
+    return tuple(found)
+
+
+class _Known:
+    """An answer that is there: to await it is not to wait."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def __await__(self) -> Generator[Any, Any, Answer]:
+        return self.answer
+        yield
 
 
 @define(eq=False)
@@ -80,20 +108,22 @@ class _Window:
     """Lookups that all end at a moment, answered or not. No timer is made for what is known already."""
 
     ask: Ask
+    known: Known
     clock: Any
     seconds: float
     _pending: dict[Deferred[Answer], Deferred[Answer]] = field(factory=dict, init=False)
     _timer: Any = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
 
-    def __call__(self, name: str, kind: str) -> Deferred[Answer]:
+    def __call__(self, name: str, kind: str) -> Awaitable[Answer]:
+        known = self.known(name, kind)
+        if known is not None:
+            return _Known(known)
         try:
             asked = self.ask(name, kind)
         except Exception:
             _log.failure("a lookup broke", event="mailauth.broken", name=name)
-            return succeed(_LATE)
-        if asked.called and isinstance(asked.result, Answer):
-            return asked
+            return _Known(_LATE)
         answer: Deferred[Answer] = Deferred()
         self._pending[asked] = answer
         asked.addErrback(lambda _: _LATE)
@@ -129,6 +159,7 @@ class _Window:
 class Verifier:
     """:param ask: ``lookup`` of the resolver. :param clock: IReactorTime. :param hostname: ours, the authserv-id.
 
+    :param known: what the resolver can say without asking.
     :param enforce: False: DMARC is reported, nothing is refused or put aside.
     :param trusted: networks whose mail is not looked at; loopback never is.
     :param patience: seconds for what the sender's DNS says; a quarter of it more for the last questions.
@@ -141,7 +172,9 @@ class Verifier:
     enforce: bool = True
     trusted: Sequence[str] = ()
     patience: float = 8.0
+    known: Known = _nothing
     _networks: list[Any] = field(init=False)
+    _hosts: dict[tuple[str, str], tuple[float, spf.SpfResult]] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._networks = [ipaddress.ip_network(text, strict=False) for text in self.trusted]
@@ -162,7 +195,7 @@ class Verifier:
 
         :raises NotAuthentic: a domain in From wants it refused.
         """
-        window = _Window(self.ask, self.clock, self.patience)
+        window = _Window(self.ask, self.known, self.clock, self.patience)
         try:
             return await self._check(envelope, message, window)
         except NotAuthentic:
@@ -176,32 +209,43 @@ class Verifier:
 
     async def _check(self, envelope: Envelope, message: Message, window: _Window) -> Verdict:
         now = int(self.clock.seconds())
-        fields = message.fields
-        authors = authors_of(fields)
+        authors = authors_of(message.head)
         signed = dkim.signatures(message.head)
         hashes = dkim.BodyHashes(signed)
         options: dict[str, Any] = {"receiver": self.hostname, "now": now}
         peer, helo = envelope.peer, envelope.helo
         jobs: list[Any] = [dmarc.discover(author, window) for author in authors[:_MAX_AUTHORS]]
-        jobs.append(spf.check_helo(peer, helo, window, **options))
+        jobs.append(self._host(peer, helo, window, options))
         if envelope.sender:
             jobs.append(spf.check_mail_from(peer, helo, envelope.sender, window, **options))
         # The questions are on their way while the body is read.
-        waiting = gatherResults([Deferred.fromCoroutine(job) for job in jobs], consumeErrors=True)
-        signers: list[dkim.DkimResult] = []
+        waiting: list[Deferred[Any]] = [Deferred.fromCoroutine(job) for job in jobs]
         try:
             if hashes:
                 await feed_body(message, hashes, self.pool)
-            if signed.found:
-                signers = await dkim.verify(signed, hashes, window, now)
+            signers = await dkim.verify(signed, hashes, window, now) if signed.found else []
+            answers = [await one for one in waiting]
         except BaseException:
-            waiting.addErrback(lambda _: None)
+            for one in waiting:
+                one.addErrback(lambda _: None)
             raise
-        answers = await waiting
         count = min(len(authors), _MAX_AUTHORS)
         senders = answers[count:]
         verdicts = await self._judge(answers[:count], senders, signers)
         return self._verdict(envelope, authors, senders, signers, verdicts)
+
+    async def _host(self, peer: str, helo: str, window: _Window, options: dict[str, Any]) -> spf.SpfResult:
+        """The HELO identity, once a minute for one that sends much."""
+        key, now = (peer, helo), self.clock.seconds()
+        kept = self._hosts.get(key)
+        if kept is not None and now < kept[0]:
+            return kept[1]
+        found = await spf.check_helo(peer, helo, window, **options)
+        if len(self._hosts) >= _MAX_HOSTS:
+            self._hosts.clear()
+        if found.result != "temperror":
+            self._hosts[key] = (now + _HOST_LIFE, found)
+        return found
 
     async def _judge(
         self,
@@ -214,7 +258,7 @@ class Verifier:
         mail_from = senders[-1]
         identifiers = [dmarc.Identifier("spf", mail_from.domain, mail_from.result)]
         identifiers += [dmarc.Identifier("dkim", one.domain, one.result) for one in signers if one.domain]
-        window = _Window(self.ask, self.clock, self.patience / 4)
+        window = _Window(self.ask, self.known, self.clock, self.patience / 4)
         try:
             return [await dmarc.evaluate(policy, identifiers, window) for policy in policies]
         finally:
@@ -234,19 +278,20 @@ class Verifier:
             # Nobody has so many authors; the one who is impersonated would be the last of them.
             verdicts.append(dmarc.DmarcResult("permerror", "", "", "quarantine", "too many authors"))
         worst = max(verdicts, key=lambda one: _ORDER.index(one.disposition))
-        _log.info(
-            "{cid} authentication: spf={spf} dkim={dkim} dmarc={dmarc} for {authors}: {disposition}",
-            event="mailauth.verdict",
-            cid=envelope.cid,
-            peer=envelope.peer,
-            sender=envelope.sender,
-            spf=senders[-1].result,
-            dkim=",".join([one.result for one in signers]) or "none",
-            dmarc=",".join([one.result for one in verdicts]),
-            authors=" ".join(authors[:_MAX_AUTHORS]),
-            disposition=worst.disposition,
-            enforced=self.enforce,
-        )
+        if worst.disposition != "none":
+            # What is well says the header; a line for each message would cost as much as all of SPF.
+            _log.info(
+                "{cid} {author} asks to {disposition} mail from {peer}: spf={spf} dkim={dkim}",
+                event="mailauth.verdict",
+                cid=envelope.cid,
+                author=worst.author,
+                disposition=worst.disposition,
+                peer=envelope.peer,
+                sender=envelope.sender,
+                spf=senders[-1].result,
+                dkim=",".join([one.result for one in signers]) or "none",
+                enforced=self.enforce,
+            )
         if self.enforce and worst.disposition == "reject":
             raise NotAuthentic(
                 f"{worst.author} asks to reject mail that fails DMARC (RFC 9989).",

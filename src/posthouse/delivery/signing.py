@@ -17,7 +17,6 @@ from posthouse.delivery.authentication import authors_of, feed_body
 from posthouse.delivery.message import Message
 from posthouse.interfaces import IDatabase
 from posthouse.mailauth.dkim_sign import OutgoingBody, SigningKey, load_key, sign
-from posthouse.mime.headers import parse_headers
 from posthouse.store import dkim_keys
 
 __all__ = ["Signer"]
@@ -52,7 +51,7 @@ class Signer:
             return b""
 
     async def _fields(self, message: Message, added: bytes, now: int) -> bytes:
-        authors = authors_of(parse_headers(added + message.head))
+        authors = authors_of(added + message.head)
         if not authors:
             return b""
         keys = await self._keys(authors[0], now)

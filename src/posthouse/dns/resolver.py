@@ -128,6 +128,10 @@ class Resolver:
 
     # -- asking --------------------------------------------------------------------------------------------
 
+    def known(self, name: str, kind: str) -> Answer | None:
+        """What the cache says, at once and without a Deferred; None: ask."""
+        return self.cache.get(Question(name, kind))
+
     def lookup(self, name: str, kind: str) -> Deferred[Answer]:
         """Ask for any type. ``name`` is folded already. Fires with an answer, maybe FAILED; never fails."""
         question = Question(name, kind)

@@ -19,7 +19,6 @@ __all__ = ["BodyHash", "canonical_field", "split_fields"]
 _CRLF = b"\r\n"
 _FIELDS = re.compile(rb"\r\n(?![ \t])")
 _WSP = re.compile(rb"[ \t]+")
-_ODD = re.compile(rb"[\x0b\x0c]")  # white space to bytes.split, but no WSP
 _LINES = re.compile(rb"(?:\r\n)*\r?")
 _MAX_FIELDS = 2000
 _EMPTY_LINES = _CRLF * 4096
@@ -45,7 +44,8 @@ def canonical_field(raw: bytes, relaxed: bool) -> bytes:
         return raw
     name, _, value = raw.partition(b":")
     value = value.replace(_CRLF, b"")
-    if b"\r" in value or b"\n" in value or _ODD.search(value):
+    if b"\r" in value or b"\n" in value or b"\x0b" in value or b"\x0c" in value:
+        # bytes.split takes these for white space, too
         value = _WSP.sub(b" ", value).strip(b" \t")
     else:
         value = b" ".join(value.split())

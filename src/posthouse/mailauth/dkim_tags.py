@@ -141,10 +141,10 @@ def _signature(raw: bytes, tags: dict[str, str], algorithm: str) -> Signature:
     whose = dns_name(identity.rpartition("@")[2]) if "@" in identity else None
     if whose is None or not is_within(whose, domain):
         raise _Wrong("i= is not of d=")
-    names = tuple([name.strip(" \t\r\n").lower() for name in tags["h"].split(":")])
-    if len(names) > _MAX_NAMES or not all(map(_FIELD_NAME.match, names)):
+    names = _field_names(tags["h"])
+    if not names:
         raise _Wrong("h= is no list of fields")
-    if "from" not in names:
+    if b"from" not in names:
         raise _Wrong("From is not signed")  # 6.1.1
     methods = _SPACE.sub("", tags.get("q", "dns/txt")).lower().split(":")
     if "dns/txt" not in methods and "dns" not in methods:
@@ -160,7 +160,7 @@ def _signature(raw: bytes, tags: dict[str, str], algorithm: str) -> Signature:
         identity=identity,
         signature=_base64(tags["b"]),
         body_hash=_base64(tags["bh"]),
-        names=tuple([name.encode() for name in names]),
+        names=names,
         relaxed_header=header == "relaxed",
         relaxed_body=body == "relaxed",
         length=_number(tags, "l"),
@@ -169,6 +169,15 @@ def _signature(raw: bytes, tags: dict[str, str], algorithm: str) -> Signature:
         unsigned=raw[:colon] + _B.sub(rb"\1", raw[colon:], count=1),
         mark=re.sub(r"[^A-Za-z0-9+/]", "", tags["b"][:24])[:8],
     )
+
+
+@lru_cache(maxsize=1024)
+def _field_names(text: str) -> tuple[bytes, ...]:
+    """The names of ``h=``, lower case; none when it is no such list. Senders have theirs, and keep it."""
+    names = [name.strip(" \t\r\n").lower() for name in text.split(":", _MAX_NAMES)]
+    if len(names) > _MAX_NAMES or not all(map(_FIELD_NAME.match, names)):
+        return ()
+    return tuple([name.encode() for name in names])
 
 
 def _number(tags: dict[str, str], name: str) -> int | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field, frozen
@@ -92,18 +93,27 @@ async def check_host(
     name = dns_name(domain)
     if name is None:
         return SpfResult("none", identity, domain[:255], "not a domain name")
-    try:
-        address: Address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
+    address = _address(peer)
+    if address is None:
         return SpfResult("none", identity, name, "the client has no address")
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped  # 5: compared as IPv4
     session = _Session(address, local_part[:320] or "postmaster", name, helo[:255], lookup, receiver, now)
     try:
         result, reason = await session.check(name)
     except _Over as over:
         return SpfResult(over.result, identity, name, over.reason)
     return SpfResult(result, identity, name, reason, session.explanation if result == "fail" else "")
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> Address | None:
+    """An address; IPv4 within IPv6 is IPv4 (5)."""
+    try:
+        address: Address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
 
 
 @define(eq=False)
@@ -205,11 +215,8 @@ class _Session:
         shift = bits - length
         own = int(self.address) >> shift
         for text in addresses:
-            try:
-                other = ipaddress.ip_address(text)
-            except ValueError:
-                continue
-            if other.max_prefixlen == bits and int(other) >> shift == own:
+            other = _address(text)
+            if other is not None and other.max_prefixlen == bits and int(other) >> shift == own:
                 return True
         return False
 

@@ -60,6 +60,26 @@ def parse_headers(block: bytes, limit: int = MAX_FIELDS) -> list[tuple[str, byte
     return fields
 
 
+def values_of(block: bytes, name: bytes) -> list[bytes]:
+    """The values that `parse_headers` finds under one name (lower case), without looking at other fields."""
+    folded = b"\n" + block.lower()  # one byte ahead of the block
+    line = b"\n" + name
+    found: list[bytes] = []
+    start = folded.find(line)
+    while start >= 0 and len(found) < MAX_FIELDS:
+        colon = start + len(line)
+        while folded[colon : colon + 1] in (b" ", b"\t"):
+            colon += 1
+        if folded[colon : colon + 1] == b":":
+            end = folded.find(b"\n", colon)
+            while end >= 0 and folded[end + 1 : end + 2] in (b" ", b"\t"):
+                end = folded.find(b"\n", end + 1)
+            raw = block[colon : end - 1] if end >= 0 else block[colon:]
+            found.append(unfold(raw).strip(b" \t\r"))
+        start = folded.find(line, start + 1)
+    return found
+
+
 def first(fields: list[tuple[str, bytes]], name: str) -> bytes | None:
     """The value of the first field called ``name`` (lower case), or None."""
     for key, value in fields:
