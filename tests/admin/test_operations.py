@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -221,8 +222,16 @@ class DeviceTests(OperationsCase):
         self.assertEqual(
             (row["device"], row["address"], row["last_seen"]), ("ABC123", "ann@example.org", NOW)
         )
-        self.assertIn("Ping 200", str(self.run_op("device log", device="abc123")))
+        self.assertEqual(self.run_op("device log", device="abc123"), [{"at": NOW, "line": "Ping 200"}])
         self.assertEqual(self.run_op("device list", address="ann@example.org"), [row])
+
+    def test_the_log_has_what_the_running_server_remembers_too(self) -> None:
+        (row,) = self.run_op("device list")
+        remembered = {row["id"]: [(NOW - 1, "Sync"), (NOW, "Ping 200"), (NOW + 1, "Sync again")]}
+        self.ports = evolve(self.ports, recent=lambda device: remembered.get(device, []))
+        found = self.run_op("device log", device="ABC123", lines=2)
+        self.assertEqual([one["line"] for one in found], ["Ping 200", "Sync again"])
+        self.assertEqual(len(self.run_op("device log", device="ABC123")), 3)
 
     def test_trace_is_switched_on_and_off(self) -> None:
         self.run_op("device trace", device="ABC123", on=True)

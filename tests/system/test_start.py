@@ -81,6 +81,10 @@ class StartCase(SynchronousTestCase):
 
 
 class RefusalTests(StartCase):
+    def test_what_is_no_option(self) -> None:
+        self.assertIn("nope", self.refused("--nope"))
+        self.assertIn("see twistd mailserver --help", self.refused("surplus"))
+
     def test_a_wrong_key(self) -> None:
         self.assertIn("did you mean", self.refused("--config", self.configure("[smtp]\nsize_limmit = 5\n")))
 

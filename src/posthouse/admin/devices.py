@@ -61,11 +61,14 @@ async def device_show(ports: Ports, device: str, address: str | None = None) -> 
 
 @operation("device log")
 async def device_log(ports: Ports, device: str, address: str | None = None, lines: int = 100) -> list[Any]:
-    """Show what a phone did lately, the newest first."""
+    """Show what a phone did lately, the newest last: requests since the start of the server, failures and traces."""
     found = await device_of(ports, device, address)
     limit = max(1, min(lines, 10_000))
-    result: list[Any] = await ports.db.read(lambda tx: devices.device_log(tx, found.id, limit))
-    return result
+    kept: list[Any] = await ports.db.read(lambda tx: devices.device_log(tx, found.id, limit))
+    # A request that failed or was traced stands in both.
+    told = {(at, line) for at, line in kept}
+    every = [*kept, *(one for one in ports.recent(found.id) if one not in told)]
+    return [{"at": at, "line": line} for at, line in sorted(every, key=lambda one: one[0])[-limit:]]
 
 
 @operation("device trace")

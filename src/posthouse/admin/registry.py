@@ -31,6 +31,11 @@ def _nothing(*_: Any) -> None:
     """The default of a port that only a running daemon has."""
 
 
+def _none(_: int) -> list[tuple[int, str]]:
+    """Likewise, for a list."""
+    return []
+
+
 @frozen
 class Ports:
     """What operations need of the house around them.
@@ -43,6 +48,7 @@ class Ports:
     :ivar run_queue: look at the outbox now.
     :ivar release: something was decided about a device (row id): its waiting requests are answered now.
     :ivar live: the phones' requests under way.
+    :ivar recent: (milliseconds, line) of a device's last requests, which the store does not keep.
     :ivar default_policy: the name of the policy of users who were given none.
     :ivar make_key: a new private key for DKIM, of that kind; None: this house makes none.
     :ivar hostname: the public name of the server.
@@ -59,6 +65,7 @@ class Ports:
     status: Callable[[], dict[str, Any]] = dict
     release: Callable[[int], None] = _nothing
     live: Callable[[], list[dict[str, Any]]] = list
+    recent: Callable[[int], list[tuple[int, str]]] = _none
     default_policy: str = "default"
     make_key: Callable[[str], Awaitable[bytes]] | None = None
     hostname: str = "localhost"

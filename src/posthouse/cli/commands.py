@@ -111,7 +111,18 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "device list",
         (_OF,),
-        columns=("id", "address", "device", "type", "protocol", "access", "last_seen", "last_error", "trace"),
+        columns=(
+            "id",
+            "address",
+            "device",
+            "type",
+            "protocol",
+            "access",
+            "last_seen",
+            "last_command",
+            "last_error",
+            "trace",
+        ),
     ),
     Command(
         "device live",
@@ -121,6 +132,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "device log",
         (_DEVICE, _OF, Argument("--lines", "at most so many (100)", {"type": int, "default": 100})),
+        columns=("at", "line"),
     ),
     Command("device trace", (_DEVICE, Argument("on", "on or off", {"choices": ("on", "off")}), _OF)),
     Command("device password", (_DEVICE, _OF)),

@@ -30,6 +30,8 @@ def as_text(result: Any, columns: tuple[str, ...] = ()) -> str:
     if isinstance(result, list):
         if not result:
             return "(none)"
+        if columns == ("at", "line"):
+            return "\n".join(_entry(one) for one in result)
         if isinstance(result[0], dict):
             return _table(result, columns or tuple(result[0]))
         return "\n".join(_value("", one) for one in result)
@@ -37,6 +39,13 @@ def as_text(result: Any, columns: tuple[str, ...] = ()) -> str:
         width = max((len(key) for key in result), default=0)
         return "\n".join(f"{key + ':':<{width + 1}} {_value(key, value)}" for key, value in result.items())
     return _value("", result)
+
+
+def _entry(row: dict[str, Any]) -> str:
+    """An entry of a log; a traced document keeps its lines."""
+    first, *more = str(row["line"]).split("\n")
+    lines = [f"{_value('at', row['at'])}  {_value('', first)}", *("    " + _value("", line) for line in more)]
+    return "\n".join(lines)
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:

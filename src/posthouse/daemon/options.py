@@ -61,6 +61,15 @@ class Options(usage.Options):
         print(versions())
         raise SystemExit(0)
 
+    def parseOptions(self, options: Any = None) -> None:
+        """Read the command line; SystemExit(2) after one sentence for what is no option."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as problem:
+            # Twisted would print the whole help, and exit with 1.
+            print(f"posthouse: {str(problem).rstrip('.')}; see twistd mailserver --help.", file=sys.stderr)
+            raise SystemExit(2) from None
+
     def postOptions(self) -> None:
         """Check everything; SystemExit(2) after one sentence when something is wrong."""
         try:

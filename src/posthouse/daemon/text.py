@@ -26,36 +26,47 @@ BATCH = 50
 MAX_BATCH_TEXT = 500_000  # characters; 2 MB of UTF-8 at most
 SHORT = 65_536  # bytes of a body whose text takes well under 5 ms
 
-QUIET = 1.0  # seconds without news: the burst is over
-AT_LATEST = 20.0  # seconds between two batches while there is no end of news
+RATE = 20.0  # changes a second that are a burst
+LONGEST = 30.0  # seconds for which a burst goes first
+_WINDOW = 0.5  # seconds over which the rate is taken
 
 _log = Logger("posthouse.daemon")
 
 
 @define(eq=False)
 class CatchUp:
-    """When to index: not in the middle of a burst, but a little even while one does not end.
+    """When to index: a burst goes first, for half a minute at most; then the text gets its share beside it.
 
     ``heard`` is told of every change that was committed.
     """
 
     db: IDatabase
     clock: IReactorTime
-    _news: float = field(default=-1e9, init=False)
-    _indexed: float = field(default=-1e9, init=False)
+    _changes: int = field(default=0, init=False)
+    _before: int = field(default=0, init=False)
+    _looked: float = field(default=0.0, init=False)
+    _since: float | None = field(default=None, init=False)  # when the burst began
 
     def heard(self) -> None:
         """Something was committed. Cheap: called for each item."""
-        self._news = self.clock.seconds()
+        self._changes += 1
 
     async def step(self) -> int:
         """One batch, if it is time for one. Returns how many items."""
-        now = self.clock.seconds()
-        if now - self._news < QUIET and now - self._indexed < AT_LATEST:
+        if self._in_burst(self.clock.seconds()):
             return 0
-        done = await index_some(self.db, self.clock)
-        self._indexed = now
-        return done
+        return await index_some(self.db, self.clock)
+
+    def _in_burst(self, now: float) -> bool:
+        passed = now - self._looked
+        if not 0 <= passed < _WINDOW:
+            fast = passed > 0 and (self._changes - self._before) / passed >= RATE
+            if not fast:
+                self._since = None
+            elif self._since is None:
+                self._since = now
+            self._looked, self._before = now, self._changes
+        return self._since is not None and 0 <= now - self._since < LONGEST
 
 
 async def index_some(db: IDatabase, clock: IReactorTime) -> int:

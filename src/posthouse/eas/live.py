@@ -10,7 +10,12 @@ from typing import Any
 from posthouse.eas.services import Services
 from posthouse.eas.versions import write_version
 
-__all__ = ["live_view"]
+__all__ = ["live_view", "recent_view"]
+
+
+def recent_view(services: Services, device: int) -> list[tuple[int, str]]:
+    """(milliseconds, JSON line) of the last requests of a device since the server's start, the oldest first."""
+    return services.yard.recent(device)
 
 
 def live_view(services: Services) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ device, or when its client goes away. Requests of one device for one collection 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
@@ -23,6 +23,8 @@ NEWS, EXPIRED, SUPERSEDED, GONE = "news", "expired", "superseded", "gone"
 RELEASED = "released"
 
 _REMEMBERED = 10_000
+#: Requests remembered of each device.
+_LINES = 20
 
 
 @define(eq=False)
@@ -34,6 +36,7 @@ class Parked:
     deadline: float
     heard: set[int] = field(factory=set)
     _waiting: Deferred[str] | None = None
+    _gone: Deferred[None] | None = None
     _ended: str = ""
 
     def supersede(self) -> None:
@@ -61,8 +64,10 @@ class Parked:
         done: Deferred[str] = Deferred()
         self._waiting = done
         timer = clock.callLater(left, self._wake, EXPIRED)
-        gone = self.call.disconnected()
-        gone.addCallbacks(lambda _: self._wake(GONE), _quiet)
+        if self._gone is None:
+            # Once for all waits: the web server keeps each of these until the request ends.
+            self._gone = self.call.disconnected()
+            self._gone.addCallbacks(lambda _: self.end(GONE), _quiet)
         news = subscription.wait()
         news.addCallbacks(self._news, _quiet)
         try:
@@ -71,8 +76,12 @@ class Parked:
             self._waiting = None
             if timer.active():
                 timer.cancel()
-            for deferred in (news, gone):
-                deferred.cancel()
+            news.cancel()
+
+    def leave(self) -> None:
+        """It waits no more."""
+        if self._gone is not None:
+            self._gone.cancel()
 
     def _news(self, folders: frozenset[int]) -> None:
         self.heard |= folders
@@ -100,6 +109,7 @@ class Yard:
         self._locks: dict[tuple[int, str], tuple[DeferredLock, int]] = {}
         self._requests: OrderedDict[int, Any] = OrderedDict()
         self._written: OrderedDict[tuple[int, str], str] = OrderedDict()
+        self._history: OrderedDict[int, deque[tuple[int, str]]] = OrderedDict()
         self._under_way: dict[int, tuple[Call, float]] = {}
 
     @property
@@ -144,6 +154,7 @@ class Yard:
         place = (parked.call.device.id, parked.kind)
         if self._parked.get(place) is parked:
             del self._parked[place]
+        parked.leave()
 
     async def enter(self, device: int, collection: str) -> None:
         """One request at a time for a collection of a device (rule 5). To be left with `depart`."""
@@ -188,6 +199,23 @@ class Yard:
     def forget(self, device: int) -> None:
         """There is nothing that an empty request could mean."""
         self._requests.pop(device, None)
+
+    # What devices did last: in memory, for a line in the store would be a write for each request.
+
+    def note(self, device: int, at: int, line: str) -> None:
+        """Remember a request. :param at: milliseconds. :param line: about numbers and names only."""
+        lines = self._history.get(device)
+        if lines is None:
+            self._history[device] = lines = deque(maxlen=_LINES)
+            while len(self._history) > _REMEMBERED:
+                self._history.popitem(last=False)
+        else:
+            self._history.move_to_end(device)
+        lines.append((at, line))
+
+    def recent(self, device: int) -> list[tuple[int, str]]:
+        """The last requests of a device, the oldest first."""
+        return list(self._history.get(device, ()))
 
     # Which answers were written to the end (rule 16).
 

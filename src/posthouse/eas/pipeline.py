@@ -230,6 +230,7 @@ class Pipeline:
             device = devices.seen_device(
                 tx, account.id, query.device_id, query.device_type, agent, protocol, now
             )
+            devices.update_device(tx, device.id, last_command=query.command)
             return device if known is not None else self._welcome(tx, device)
 
         device, rule = await self._services.db.read(look)
@@ -374,6 +375,9 @@ class Pipeline:
         if progress.call is not None:
             facts.update(progress.call.notes)
         self.log.info("EAS {command} of {device}: HTTP {http}, status {status}, {ms} ms", **facts)
+        if progress.device is not None:
+            now = int(self._services.clock.seconds() * 1000)
+            self._services.yard.note(progress.device.id, now, trace.one_line(facts))
         try:
             await trace.record_request(self._services, progress.device, progress.call, facts)
         except PosthouseError as error:

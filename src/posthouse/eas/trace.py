@@ -33,7 +33,7 @@ async def record_request(
     failed = facts["status"] != 1 or facts["http"] != 200
     if not failed and not device.trace:
         return
-    lines = _pieces(json.dumps(facts, default=str, ensure_ascii=False))
+    lines = _pieces(one_line(facts))
     if device.trace and call is not None:
         lines.extend(_request_lines(call))
     now = int(services.clock.seconds() * 1000)
@@ -47,6 +47,11 @@ async def record_request(
             devices.update_device(tx, row, last_error=error, last_command=str(facts["command"]))
 
     await services.db.write(keep)
+
+
+def one_line(facts: dict[str, Any]) -> str:
+    """A request's facts as a line of JSON."""
+    return json.dumps(facts, default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 def _request_lines(call: Call) -> list[str]:
