@@ -83,7 +83,7 @@ def route(tx: Transaction, folded_address: str) -> Recipient:
     A disabled account behind an alias is passed over while others are left.
 
     :raises NoSuchAccount: a domain of ours, but nobody there.
-    :raises TryLater: only a disabled account, whose mail waits.
+    :raises TryLater: only a disabled account, whose mail waits; groups of groups beyond ``MAX_TARGETS``.
     """
     address = clean(folded_address)
     if "@" not in address:
@@ -107,9 +107,15 @@ def route(tx: Transaction, folded_address: str) -> Recipient:
         found = _local(tx, current)
         if isinstance(found, list):
             for target in found:
-                if target not in seen and len(seen) <= MAX_TARGETS:  # the address itself is one of them
-                    seen.add(target)
-                    waiting.append(target)
+                if target in seen:
+                    continue
+                if len(seen) > MAX_TARGETS:  # the address itself is one of them
+                    # Some of them without the others would lose mail in silence.
+                    raise TryLater(
+                        "The group is too large.", cause=f"{address} means over {MAX_TARGETS} others", after=3600
+                    )
+                seen.add(target)
+                waiting.append(target)
         elif found is not None:
             mailbox_id, enabled = found
             if enabled:
