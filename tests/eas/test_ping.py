@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.eas.commands.estimate import GetItemEstimate
 from posthouse.eas.commands.ping import Ping
-from posthouse.model import FolderType
+from posthouse.model import FolderType, News
 from posthouse.store import folders
 from posthouse.wbxml.tags import AirSync, AirSyncBase
 from posthouse.wbxml.tags import GetItemEstimate as G
@@ -115,6 +115,13 @@ class PingTests(SynchronousTestCase):
         room = Room()
         phone = Mirror(room).prime()
         self.assertEqual(room.run(Ping(), ping(phone.name)).text(P.Status), "7")
+
+    def test_news_that_is_none_of_its_own_costs_no_memory(self) -> None:
+        found = self.start(ping(self.phone.name))
+        before = len(self.room.gone)
+        for _ in range(50):
+            self.room.bus.publish(News(self.room.account.mailbox_id, 999))
+        self.assertEqual((found, len(self.room.gone)), ([], before))
 
     def test_a_new_folder_ends_it(self) -> None:  # R4257
         found = self.start(ping(self.phone.name))

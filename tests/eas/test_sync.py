@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.eas.call import Answer
@@ -556,6 +557,16 @@ class HangingTests(SynchronousTestCase):
             Sync(), sync(collection(phone.name, phone.key, commands=[change_read(mail, True)]), heartbeat=600)
         )
         self.assertEqual(status(answer), "1")
+
+    def test_a_client_that_goes_away_before_it_waits_is_forgotten(self) -> None:
+        room = Room()
+        phone = Mirror(room).prime()
+        slow: Deferred[object] = Deferred()
+        self.patch(room.db, "read", lambda function: slow)
+        hanging = room.start(Sync(), sync(collection(phone.name, phone.key), heartbeat=600))
+        hanging.cancel()
+        self.failureResultOf(hanging, CancelledError)
+        self.assertEqual((room.services.yard.parked, room.bus.listening), ([], 0))
 
     def test_a_client_that_goes_away_is_forgotten(self) -> None:
         room = Room()

@@ -176,8 +176,10 @@ class Sync(Command):
             found = (collection.folder_named(tx, mailbox, name) for name in names)
             return frozenset(folder.id for folder in found if folder is not None)
 
+        watched = await call.read(rows) | {0}
+        # From here to the try nothing may wait: who is cancelled leaves neither place nor subscription behind.
         parked = yard.park(call, "Sync", request.wait)
-        subscription = call.services.bus.subscribe(mailbox, await call.read(rows) | {0})
+        subscription = call.services.bus.subscribe(mailbox, watched)
         try:
             while True:
                 outcomes = await self._round(call, request)
