@@ -345,6 +345,17 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(codes(peer.send(b".\r\nNOOP\r\n"))[0], 250)
         self.assertTrue(peer.closed)
 
+    def test_a_message_that_is_being_kept_gets_its_answer(self) -> None:
+        clock = Clock()
+        peer = Peer(clock=clock, intake=slow_intake(clock, [0, 0, 150.0]), session_limit=100.0)
+        peer.hello()
+        peer.send(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx: y\r\n.\r\n")
+        clock.pump([50, 50])
+        self.assertEqual(peer.read(), b"")
+        clock.pump([50])
+        self.assertEqual(codes(peer.read()), [250, 421])
+        self.assertTrue(peer.closed)
+
     def test_a_lost_connection_leaves_nothing_behind(self) -> None:
         for delays in ([10.0], [0.0, 10.0]):
             clock = Clock()

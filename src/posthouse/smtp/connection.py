@@ -170,7 +170,8 @@ class Connection(smtp.ESMTP):
             self.close(TIMED_OUT)
 
     def _session_over(self) -> None:
-        if self.in_transaction and not self._expired:
+        # Also while the intake keeps a message: a 421 in place of its 250 would bring the message again.
+        if (self.in_transaction or self._owed) and not self._expired:
             self._expired = True  # once more the same time for the message that is on its way
             self._session_timer = self.clock.callLater(self.settings.session_limit, self._session_over)
         else:
