@@ -273,6 +273,21 @@ class TroubleTests(VerifierCase):
         (item,) = self.items(self.bob)
         self.assertIn(b"dmarc=temperror", item.trace)
 
+    def test_what_is_known_is_not_asked_for(self) -> None:
+        self.policy("p=reject")
+        self.verifier.known = self.zone.answer
+        self.verifier.ask = lambda name, kind: fail(RuntimeError("asked"))
+        self.assertIn("dmarc=pass", self.sent(with_signature()))
+
+    def test_a_host_that_sends_much_is_looked_up_once_a_minute(self) -> None:
+        self.zone.text("client.example", f"v=spf1 ip4:{PEER} -all")
+        for _ in range(3):
+            self.accept(MAIL + b"x", "far@there.example", "bob@here.example")
+        self.assertEqual(self.zone.asked.count(("client.example", "TXT")), 1)
+        self.clock.advance(61)
+        self.accept(MAIL + b"y", "far@there.example", "bob@here.example")
+        self.assertEqual(self.zone.asked.count(("client.example", "TXT")), 2)
+
     def test_answers_that_come_in_time_count(self) -> None:
         self.policy("p=reject")
         held = self.held["there.example"] = Deferred()

@@ -57,6 +57,13 @@ class ResolverTests(SynchronousTestCase):
     def test_provides_the_interface(self) -> None:
         verifyObject(IResolver, self.resolver)
 
+    def test_what_was_asked_once_is_known_without_asking(self) -> None:
+        self.zone["example.org", "MX"] = self.mx((10, "a"))
+        self.assertIsNone(self.resolver.known("example.org", "MX"))
+        answer = self.successResultOf(self.resolver.lookup("example.org", "MX"))
+        self.assertEqual(self.resolver.known("example.org", "MX"), answer)
+        self.assertIsNone(self.resolver.known("example.org", "A"))
+
     def test_hosts_in_order_of_preference(self) -> None:
         self.zone["example.org", "MX"] = self.mx((20, "b"), (10, "a"), (10, "a"), (30, "c"))
         hosts = self.successResultOf(self.resolver.mail_hosts("Example.org"))
