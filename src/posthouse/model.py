@@ -223,6 +223,7 @@ class ItemDraft:
     thread_keys: tuple[bytes, ...] = ()
     hidden: bool = False
     trace: bytes = b""
+    sent_by: str = ""  # who sent it for somebody else (Sender, when it is not From)
 
 
 @frozen
@@ -269,6 +270,7 @@ class Item:
     verb: int  # MS-ASEMAIL 2.2.2.44 LastVerbExecuted; 0 none
     verb_at: int | None
     trace: bytes
+    sent_by: str = ""
 
 
 @frozen

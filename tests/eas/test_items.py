@@ -178,13 +178,6 @@ class FetchTests(Base):
         self.assertIsNone(body.find(AirSyncBase.Data))
         self.assertEqual(parts[int(body.text(IO.Part) or 0)], b"hello")
 
-    def test_moving_a_conversation_is_refused(self) -> None:
-        move = E(IO.Move, E(IO.ConversationId, b"x" * 16), E(IO.DstFldId, self.inbox.number))
-        response = self.operate(move)
-        self.assertEqual(response.text(IO.Response, IO.Move, IO.Status), "155")
-        move.append(E(IO.Options, E(IO.MoveAlways)))
-        self.assertEqual(self.operate(move).text(IO.Response, IO.Move, IO.Status), "156")
-
 
 class EmptyTests(Base):
     def empty(self, number: object, *options: Element) -> str:

@@ -42,7 +42,7 @@ class HeaderTests(SynchronousTestCase):
         )
         self.assertEqual(made.to, '"A" <a@x.org>, b@x.org, third@x.org')
         self.assertEqual(
-            (made.cc, made.bcc, made.reply_to, made.sender_header),
+            (made.cc, made.bcc, made.reply_to, made.sent_by),
             ('"Jörg" <c@x.org>', "d@x.org", "e@x.org", "s@x.org"),
         )
 

@@ -53,4 +53,5 @@ def draft_from(
         attachments=summary.attachments,
         structure=dump_structure(root),
         thread_keys=tuple(thread_keys(summary)),
+        sent_by=summary.sent_by,
     )

@@ -60,7 +60,8 @@ class Summary:
     """What is known of a message without opening it again.
 
     ``sender`` is From as shown; ``to``, ``cc``, ``bcc``, ``reply_to`` are lists as shown, at most 32 KB.
-    ``date`` is in ms since the epoch. Identifiers have no angle brackets. ``importance`` is 0, 1 or 2.
+    ``sent_by`` is Sender as shown, when it names somebody else than From. ``date`` is in ms since the epoch.
+    Identifiers have no angle brackets. ``importance`` is 0, 1 or 2.
     """
 
     subject: str = ""
@@ -68,7 +69,7 @@ class Summary:
     sender: str = ""
     from_name: str = ""
     from_address: str = ""
-    sender_header: str = ""
+    sent_by: str = ""
     to: str = ""
     cc: str = ""
     bcc: str = ""
@@ -120,7 +121,7 @@ def summarise(root: Part, head: bytes, read: Read) -> Summary:
         addresses.display_mailbox(author),
         author.name,
         author.address,
-        _shown(raw_sender) if raw_sender else "",
+        _sent_by(raw_sender, author.address) if raw_sender else "",
         _shown(get("to")),
         _shown(get("cc")),
         _shown(get("bcc")),
@@ -182,6 +183,13 @@ def _shown(raw: bytes | None) -> str:
             break
         shown.append(text)
     return ", ".join(shown)
+
+
+def _sent_by(raw: bytes, author: str) -> str:
+    boxes = addresses.parse_mailboxes(raw, 1)
+    if not boxes or not boxes[0].address or boxes[0].address.lower() == author.lower():
+        return ""
+    return addresses.display_mailbox(boxes[0])
 
 
 def _identifiers(raw: bytes) -> tuple[str, ...]:

@@ -52,6 +52,11 @@ def conversation_index(date_ms: int, conversation: bytes) -> bytes:
     return b"\x01" + (filetime >> 16 & (1 << 40) - 1).to_bytes(5, "big") + conversation[:16].ljust(16, b"\0")
 
 
+def short_index(index: bytes) -> bytes:
+    """The index as MS-ASCON 2.2.2.4 has it: the time and what follows it, without the conversation's own id."""
+    return index[1:6] + index[22:]
+
+
 def child_index(parent: bytes, date_ms: int) -> bytes:
     """The index of a reply: that of its parent and five bytes for the time between them."""
     if len(parent) < 22 or len(parent) + 5 > MAX_INDEX:

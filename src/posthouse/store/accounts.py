@@ -277,6 +277,11 @@ _SLICES = (
         "mailbox",
     ),
     (
+        "DELETE FROM conversation_rule WHERE (mailbox_id, conversation) IN "
+        "(SELECT mailbox_id, conversation FROM conversation_rule WHERE mailbox_id = ? LIMIT ?)",
+        "mailbox",
+    ),
+    (
         "DELETE FROM named_property WHERE (mailbox_id, property) IN "
         "(SELECT mailbox_id, property FROM named_property WHERE mailbox_id = ? LIMIT ?)",
         "mailbox",

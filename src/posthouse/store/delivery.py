@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from posthouse.errors import NoSuchFolder, TryLater
 from posthouse.model import BodyRef, FolderType, ItemDraft
 from posthouse.store.bodies import PreparedBody, body_ref, insert_body
+from posthouse.store.conversations import follow
 from posthouse.store.dialect import clean
 from posthouse.store.items import insert_item
 from posthouse.store.outbox import OutboxDraft, enqueue
@@ -89,13 +90,15 @@ def deliver(
             ref = insert_body(tx, body, now)  # type: ignore[arg-type]
         if columns is None:
             columns = draft_columns(draft)
-        folder_id, uid = _count_in(tx, copy, draft)
-        numbers.append(
-            insert_item(
-                tx, copy.mailbox_id, folder_id, uid, draft, columns, copy.trace, ref.id,
-                read=copy.read or draft.read, origin=copy.origin,
-            )
+        folder_id, uid, rules = _count_in(tx, copy, draft)
+        number = insert_item(
+            tx, copy.mailbox_id, folder_id, uid, draft, columns, copy.trace, ref.id,
+            read=copy.read or draft.read, origin=copy.origin,
         )  # fmt: skip
+        if rules and not copy.role and copy.folder_type != FolderType.SENT:
+            # Junk stays junk, whatever conversation it claims to belong to.
+            number = follow(tx, copy.mailbox_id, number)
+        numbers.append(number)
     outbox_ids = []
     for row in outbox:
         if recognise and not _is_first(tx, sender, row.recipient, body.sha256, now):
@@ -125,20 +128,21 @@ def _folder_key(copy: Copy) -> tuple[str, int | str]:
     return "slot", int(copy.folder_type)
 
 
-def _count_in(tx: Transaction, copy: Copy, draft: ItemDraft) -> tuple[int, int]:
-    """Find the folder and count the item in. :returns: (folder id, IMAP uid)."""
+def _count_in(tx: Transaction, copy: Copy, draft: ItemDraft) -> tuple[int, int, int]:
+    """Find the folder and count the item in. :returns: (folder id, IMAP uid, rules for conversations)."""
     column, value = _folder_key(copy)
     visible = 0 if draft.hidden else 1
     unread = 0 if copy.read or draft.read else visible
     # Few statements rather than cheap ones: after each of them the writer waits for the interpreter's lock.
     row = tx.one(
         "UPDATE folder SET uid_next = uid_next + 1, total = total + ?, unread = unread + ? "
-        f"WHERE mailbox_id = ? AND {column} = ? AND deleted = 0 RETURNING id, uid_next - 1",
+        f"WHERE mailbox_id = ? AND {column} = ? AND deleted = 0 RETURNING id, uid_next - 1, "
+        "(SELECT m.conversation_rules FROM mailbox m WHERE m.id = mailbox_id)",
         (visible, unread, copy.mailbox_id, value),
     )
     if row is None:
         raise NoSuchFolder(cause=f"mailbox {copy.mailbox_id} has no folder with {column} {value}")
-    return row[0], row[1]
+    return row[0], row[1], row[2] or 0
 
 
 def prune_recent(tx: Transaction, now: int, limit: int) -> int:

@@ -27,8 +27,9 @@ from posthouse.store.changes import (
     leaving,
     marks,
 )
+from posthouse.store.dialect import clean
 from posthouse.store.numbers import LAST_NUMBER, next_number, no_number, tombstone_horizon, top_number
-from posthouse.store.rows import categories_json, conversation_index, draft_columns, flag_json
+from posthouse.store.rows import categories_json, draft_columns, flag_json
 from posthouse.store.threads import join_thread
 from posthouse.store.transaction import Transaction
 
@@ -64,7 +65,7 @@ _INSERT = (
     "received, hidden, read, body_id, size, uid, created_by, read_by, flag_by, categories_by, rest_by, "
     "message_class, subject, topic, sender, sender_address, recipients, cc, bcc, reply_to, sent, message_id, "
     "importance, preview, flag, categories, draft, has_attachments, attachments, structure, conversation, "
-    f"conversation_index, trace) VALUES ({','.join('?' * 41)})"
+    f"conversation_index, trace, sent_by) VALUES ({','.join('?' * 42)})"
 )
 
 
@@ -123,14 +124,15 @@ def insert_item(
 ) -> int:
     """The part of ``add_item`` after the folder was counted; ``columns`` are ``draft_columns(draft)``."""
     number = _take_number(tx, mailbox_id, draft.size)
-    conversation = join_thread(tx, mailbox_id, draft.thread_keys, number)
+    conversation, index = join_thread(
+        tx, mailbox_id, draft.thread_keys, number, draft.received if draft.sent is None else draft.sent
+    )
     item_id = tx.insert(
         _INSERT,
         (
             mailbox_id, folder_id, number, number, number, number, number, number, draft.received,
             int(draft.hidden), int(read), body_id, draft.size, uid, origin, origin, origin, origin, origin,
-            *columns, conversation,
-            conversation_index(conversation, draft.received if draft.sent is None else draft.sent), trace,
+            *columns, conversation, index, trace, clean(draft.sent_by),
         ),
     )  # fmt: skip
     if not draft.hidden:
@@ -228,9 +230,10 @@ def replace_item(tx: Transaction, item: Item, draft: ItemDraft, body_id: int, or
         "UPDATE item SET body_id = ?, size = ?, message_class = ?, subject = ?, topic = ?, sender = ?, "
         "sender_address = ?, recipients = ?, cc = ?, bcc = ?, reply_to = ?, sent = ?, message_id = ?, "
         "importance = ?, preview = ?, draft = ?, has_attachments = ?, attachments = ?, structure = ?, trace "
-        "= ?, rest_no = ?, rest_by = ?, changed = ? WHERE id = ?",
+        "= ?, sent_by = ?, rest_no = ?, rest_by = ?, changed = ? WHERE id = ?",
         (
-            body_id, draft.size, *columns[:13], *columns[15:], draft.trace, number, origin, number, item.id,
+            body_id, draft.size, *columns[:13], *columns[15:], draft.trace, clean(draft.sent_by), number,
+            origin, number, item.id,
         ),
     )  # fmt: skip
     tx.execute("UPDATE mailbox SET size = size + ? WHERE id = ?", (draft.size - old_size, item.mailbox_id))

@@ -19,7 +19,6 @@ __all__ = [
     "ITEM_COLUMNS",
     "MARK_COLUMNS",
     "categories_json",
-    "conversation_index",
     "draft_columns",
     "flag_json",
     "item_of",
@@ -32,15 +31,13 @@ ITEM_COLUMNS = (
     "id, mailbox_id, folder_id, number, changed, read_no, flag_no, categories_no, rest_no, body_id, "
     "received, size, message_class, subject, topic, sender, sender_address, recipients, cc, bcc, reply_to, "
     "sent, message_id, importance, preview, read, flag, categories, draft, has_attachments, attachments, "
-    "structure, conversation, conversation_index, verb, verb_at, trace"
+    "structure, conversation, conversation_index, verb, verb_at, trace, sent_by"
 )
 _READ, _FLAG, _CATEGORIES, _DRAFT, _HAS, _ATTACHMENTS = 25, 26, 27, 28, 29, 30
 
 #: in the order of ``Mark``'s fields
 MARK_COLUMNS = "number, changed, received, read_no, flag_no, categories_no, rest_no"
 
-# 1601-01-01 to 1970-01-01 in units of 100 ns
-_FILETIME_EPOCH = 116_444_736_000_000_000
 _WIDTHS = (1, 8, 32, 128, 512)
 
 
@@ -111,15 +108,6 @@ def draft_columns(draft: ItemDraft) -> tuple[Any, ...]:
         attachments,
         draft.structure,
     )
-
-
-def conversation_index(conversation: bytes, at: int) -> bytes:
-    """The 22-byte header block of MS-OXOMSG 2.2.1.3: 1, five bytes of FILETIME, the conversation's GUID.
-
-    :param at: ms since the epoch.
-    """
-    filetime = max(at * 10_000 + _FILETIME_EPOCH, 0)
-    return b"\x01" + ((filetime >> 16) & 0xFF_FFFF_FFFF).to_bytes(5, "big") + conversation
 
 
 def padded(numbers: Sequence[int]) -> Iterable[tuple[str, Sequence[int]]]:

@@ -232,3 +232,25 @@ def _dkim_keys(database: Database) -> None:
                 created BIGINT NOT NULL, PRIMARY KEY (domain, selector)) CLUSTERED"""
         )
     )
+
+
+_CONVERSATIONS = (
+    # The mail of a conversation, in one folder or all: for finding, moving and keeping it together.
+    "CREATE INDEX item_conversation ON item (mailbox_id, conversation, folder_id, received, number)",
+    # Where all mail of a conversation goes, that to come included; the mailbox knows how many such rules it has.
+    """CREATE TABLE conversation_rule (
+        mailbox_id BIGINT NOT NULL, conversation BYTES NOT NULL, folder_id BIGINT NOT NULL,
+        created BIGINT NOT NULL, PRIMARY KEY (mailbox_id, conversation)) CLUSTERED""",
+    "ALTER TABLE mailbox ADD COLUMN conversation_rules BIGINT NOT NULL DEFAULT 0",
+    # The place of a message in its conversation, under its own key; NULL while only others mentioned it.
+    "ALTER TABLE thread_key ADD COLUMN place BYTES",
+    # Sender, when it is not From.
+    "ALTER TABLE item ADD COLUMN sent_by TEXT NOT NULL DEFAULT ''",
+)
+
+
+@migrations(name="0005_conversations")
+def _conversations(database: Database) -> None:
+    """Conversations as a whole: found, moved for ever, with each message's place; who sent for whom."""
+    for statement in _CONVERSATIONS:
+        database.conn.execute(SQLITE.ddl(statement))

@@ -1,4 +1,4 @@
-"""ItemOperations: fetch a message or an attachment, empty a folder (MS-ASCMD 2.2.1.10).
+"""ItemOperations: fetch a message or an attachment, empty a folder, move a conversation (MS-ASCMD 2.2.1.10).
 
 Promise: operations run in the order of the request, each with a status of its own, and the options of a
 Fetch are its own; Range is answered only when it was asked for. The multipart form is 2.2.1.10.1.1.
@@ -11,6 +11,7 @@ import struct
 from attrs import define, field
 
 from posthouse.eas.call import Answer, Call, Result
+from posthouse.eas.commands.conversations import move_conversation
 from posthouse.eas.content.attachment import AttachmentData, read_attachment
 from posthouse.eas.content.email import MailReader
 from posthouse.eas.content.options import MailOptions, read_options
@@ -18,7 +19,7 @@ from posthouse.eas.encoding import encode_answer
 from posthouse.eas.hierarchy import visible
 from posthouse.eas.ids import RECIPIENT_CACHE, parse_file_reference, parse_number
 from posthouse.eas.registry import Command, command
-from posthouse.eas.statuses import Status, StatusError
+from posthouse.eas.statuses import StatusError
 from posthouse.errors import NoSuchFolder, NoSuchItem, NotPermitted, PosthouseError, TooLarge
 from posthouse.model import Folder, Item
 from posthouse.store import bulk, changes, folders
@@ -86,7 +87,7 @@ class ItemOperations(Command):
             elif operation.tag == I.EmptyFolderContents:
                 answers[I.EmptyFolderContents].append(await self._empty(call, operation))
             else:
-                answers[I.Move].append(self._move(operation))
+                answers[I.Move].append(await move_conversation(call, operation))
             await call.breathe()
         call.notes["operations"] = len(operations)
         root = E(
@@ -99,14 +100,6 @@ class ItemOperations(Command):
         return Answer(
             body=_multipart([await encode_answer(call, root), *parts.found]), content_type=MULTIPART
         )
-
-    def _move(self, operation: Element) -> Element:
-        # Moves a conversation now and for ever; nothing here keeps such rules, so it is refused as a whole.
-        status = Status.MOVE_INVALID_DESTINATION
-        if operation.find(I.Options, I.MoveAlways) is None:
-            status = Status.MOVE_MISSING_MOVE_ALWAYS
-        named = operation.blob(I.ConversationId)
-        return E(I.Move, E(I.Status, int(status)), E(I.ConversationId, named or b""))
 
     # -- emptying
 

@@ -17,6 +17,7 @@ from posthouse.mime import compose
 from posthouse.mime.dates import format_date
 from posthouse.mime.headers import parse_headers
 from posthouse.mime.revise import Addition, Revision
+from posthouse.mime.threads import short_index
 from posthouse.wbxml.tags import AirSyncBase, Email, Email2
 from posthouse.wbxml.tree import E, Element
 
@@ -176,7 +177,7 @@ def answer_data(response: Response) -> list[Element]:
         if added.conversation:
             found.append(E(Email2.ConversationId, added.conversation))
         if added.conversation_index:
-            found.append(E(Email2.ConversationIndex, added.conversation_index))
+            found.append(E(Email2.ConversationIndex, short_index(added.conversation_index)))
     if response.files:
         found.append(
             E(

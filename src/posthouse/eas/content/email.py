@@ -34,6 +34,7 @@ from posthouse.errors import PosthouseError
 from posthouse.mime.addresses import display_mailbox, parse_mailboxes
 from posthouse.mime.bodies import choose_bodies
 from posthouse.mime.scan import load_structure
+from posthouse.mime.threads import short_index
 from posthouse.model import AttachmentInfo, ChangeGroup, Item
 from posthouse.store import bodies as store_bodies
 from posthouse.store.transaction import Transaction
@@ -340,7 +341,9 @@ def conversation_elements(item: Item, version: Version) -> list[Element]:
     if item.conversation:
         elements.append(Element(Email2.ConversationId, item.conversation))
     if item.conversation_index:
-        elements.append(Element(Email2.ConversationIndex, item.conversation_index))
+        elements.append(Element(Email2.ConversationIndex, short_index(item.conversation_index)))
+    if item.sent_by:
+        elements.append(Element(Email2.Sender, item.sent_by))
     if item.verb:
         elements.append(Element(Email2.LastVerbExecuted, str(item.verb)))
         if item.verb_at is not None:
