@@ -138,12 +138,18 @@ class VerdictTests(VerifierCase):
         self.policy("p=reject")
         self.zone.text("evil.example", f"v=spf1 ip4:{PEER} -all")
         self.zone.text("_dmarc.evil.example", "v=DMARC1; p=none")
-        for head in (
-            HEAD.replace(b"From: Far", b"From: Eve <eve@evil.example>, Far"),
-            b"From: eve@evil.example\r\n" + HEAD,
-            HEAD + b"From: eve@evil.example\r\n",
-        ):
+        for head in (b"From: eve@evil.example\r\n" + HEAD, HEAD + b"From: eve@evil.example\r\n"):
             self.refused(head + b"\r\n" + BODY, "eve@evil.example")
+
+    def test_one_field_with_authors_of_several_domains_is_put_aside_at_worst(self) -> None:
+        self.policy("p=reject")
+        self.zone.text("evil.example", f"v=spf1 ip4:{PEER} -all")
+        mail = MAIL.replace(b"From: Far", b"From: Eve <eve@evil.example>, Far")
+        self.accept(mail, "eve@evil.example", "bob@here.example")
+        (item,) = self.junk()
+        self.assertIn(b"there.example asks to put mail aside", item.trace)
+        self.accept(mail + b"2", "far@there.example", "bob@here.example")
+        self.assertEqual((len(self.junk()), len(self.items(self.bob))), (1, 1))
 
     def test_a_crowd_of_authors_is_put_aside(self) -> None:
         crowd = b", ".join(b"a@d%d.example" % number for number in range(20))
