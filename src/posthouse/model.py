@@ -382,7 +382,7 @@ class OutboxRow:
     due: int
     expires: int
     attempts: int
-    state: str  # "due", "leased", "held", "sent", "failed"
+    state: str  # "due", "leased", "held", "paused", "sent", "failed"
     last_reply: str = ""
     last_attempt: int | None = None
     smtputf8: bool = False
@@ -393,6 +393,9 @@ class OutboxRow:
     orcpt: str = ""
     trace: bytes = b""
     delay_told: bool = False
+    own: bool = False  # written here: its encoding may be changed for a peer that takes 7-bit mail only
+    verdict: str = ""  # the administrator's last word: it is not sent, but reported with these words
+    priority: int = 0  # 0 small mail between people, 1 the rest
 
 
 @frozen
@@ -403,6 +406,7 @@ class NextHop:
     addresses: tuple[str, ...]
     port: int = 25
     implicit_tls: bool = False  # TLS from the first byte (RFC 8314), for a smarthost on 465
+    lmtp: bool = False  # RFC 2033: the final delivery, with an answer for each recipient
 
 
 @frozen
@@ -426,6 +430,9 @@ class RelayJob:
     notify: tuple[str, ...] = ()  # beside recipients, or empty (RFC 3461)
     orcpt: tuple[str, ...] = ()
     cid: str = ""  # connection id for the log
+    # Gives the same message without 8-bit bytes, for a peer that has to have it so; None where nobody may
+    # change the message. :raises Malformed: it is signed, or cannot be told in 7 bits.
+    seven_bit: Callable[[], Awaitable[RelayJob]] | None = None
 
 
 @frozen

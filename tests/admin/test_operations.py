@@ -185,7 +185,9 @@ class QueueTests(OperationsCase):
     def test_shows_what_waits(self) -> None:
         (row,) = self.run_op("queue list")
         self.assertEqual((row["id"], row["recipient"], row["state"]), (self.id, "bob@else.example", "due"))
-        self.assertEqual(self.run_op("queue show", id=self.id), row)
+        shown = self.run_op("queue show", id=self.id)
+        self.assertEqual({name: shown[name] for name in row}, row)
+        self.assertEqual((shown["kind"], shown["suppressed"]), ("human", None))
         self.refused(NoSuchThing, "queue show", id=self.id + 1)
 
     def test_retry_makes_it_due_and_wakes_the_runner(self) -> None:

@@ -39,6 +39,12 @@ _DOMAIN = Argument("domain", "the domain, such as example.org")
 _OF = Argument("--user", "only this user's", {"dest": "address", "metavar": "ADDRESS"})
 _ID = Argument("id", "the number that the list shows", {"type": int})
 
+_ONE = Argument("id", "the number that the list shows", {"type": int, "nargs": "?"})
+_WHOSE = (
+    Argument("--domain", "all to this domain"),
+    Argument("--sender", "all from this sender"),
+)
+
 _DEVICE = Argument("device", "the device id, or the number that the list shows")
 _POLICY = Argument("name", "the name of the policy")
 
@@ -67,6 +73,7 @@ GROUPS = {
     "alias": "addresses that mean others",
     "people": "the directory that everybody looks people up in",
     "queue": "outgoing mail that waits",
+    "queue suppressed": "addresses that nothing is sent to",
     "device": "phones and what they do",
     "policy": "what phones have to accept",
     "oof": "out of office",
@@ -103,11 +110,29 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("alias list"),
     Command("alias delete", (Argument("address", "the alias"),)),
-    Command("queue list", columns=("id", "sender", "recipient", "attempts", "due", "last_reply")),
+    Command(
+        "queue list",
+        (
+            *_WHOSE,
+            Argument("--state", "only what is in this state: due, leased, held, paused, sent or failed"),
+            Argument("--after", "begin behind this number", {"type": int}),
+        ),
+        columns=("id", "sender", "recipient", "state", "attempts", "due", "last_reply"),
+    ),
     Command("queue show", (_ID,)),
-    Command("queue retry", (Argument("id", "one message; without it, all", {"type": int, "nargs": "?"}),)),
-    Command("queue hold", (_ID,)),
-    Command("queue drop", (_ID,)),
+    Command("queue stats"),
+    Command(
+        "queue retry", (Argument("id", "one message; without it, all", {"type": int, "nargs": "?"}), *_WHOSE)
+    ),
+    Command("queue hold", (_ONE, *_WHOSE)),
+    Command("queue release", (_ONE, *_WHOSE)),
+    Command("queue drop", (_ONE, *_WHOSE)),
+    Command("queue bounce", (_ONE, *_WHOSE, Argument("--reason", "what the sender is told"))),
+    Command("queue pause", (_DOMAIN, Argument("--reason", "a note for other administrators"))),
+    Command("queue resume", (_DOMAIN,)),
+    Command("queue paused", columns=("domain", "at", "reason")),
+    Command("queue suppressed list", columns=("address", "at", "reason", "sender")),
+    Command("queue suppressed remove", (Argument("address", "the address to write to again"),)),
     Command(
         "device list",
         (_OF,),
@@ -240,7 +265,8 @@ def fill(parser: argparse.ArgumentParser, subparsers: Any, summaries: dict[str, 
             if group not in groups:
                 outer = subparsers.add_parser(group, help=GROUPS[group], description=GROUPS[group])
                 groups[group] = outer.add_subparsers(metavar="ACTION", required=True)
-            place = groups[group].add_parser(verb, help=summary, description=summary)
+            outer, verb = _place(groups, group, verb)
+            place = outer.add_parser(verb, help=summary, description=summary)
         for argument in command.arguments:
             place.add_argument(argument.name, help=argument.help, **argument.options)
         if command.password:
@@ -251,3 +277,15 @@ def fill(parser: argparse.ArgumentParser, subparsers: Any, summaries: dict[str, 
             )
             place.add_argument("--generate", action="store_true", help="make a password and show it once")
         place.set_defaults(command=command)
+
+
+def _place(groups: dict[str, Any], group: str, verb: str) -> tuple[Any, str]:
+    """Where a command of two or three words is entered, and under which word."""
+    inner, _, last = verb.rpartition(" ")
+    if not inner:
+        return groups[group], verb
+    name = f"{group} {inner}"
+    if name not in groups:
+        outer = groups[group].add_parser(inner, help=GROUPS[name], description=GROUPS[name])
+        groups[name] = outer.add_subparsers(metavar="ACTION", required=True)
+    return groups[name], last

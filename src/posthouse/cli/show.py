@@ -22,6 +22,7 @@ _MOMENTS = {
     "end",
     "wipe_ordered",
     "wipe_at",
+    "oldest",
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
@@ -22,10 +22,11 @@ from posthouse.delivery.routes import Routes, Verdict
 from posthouse.delivery.schedule import next_attempt, wants_delay_notice, wants_failure_report
 from posthouse.errors import NoSuchItem, PosthouseError, TryLater
 from posthouse.interfaces import IDatabase, IRelay
+from posthouse.mime.addresses import fold_address
 from posthouse.mime.compose import header_end
 from posthouse.mime.report import RecipientStatus
 from posthouse.model import BodyRef, NextHop, OutboxRow, RecipientResult, RelayJob
-from posthouse.store import bodies, outbox
+from posthouse.store import bodies, outbox, queue_orders
 
 __all__ = ["Attempt", "Leased", "Outcome", "Sender"]
 
@@ -33,6 +34,8 @@ _HEAD = 65_536
 _REPLY = 1000
 _LEASE = 30 * 60_000  # ms; longer than any attempt may take
 
+# RFC 3463 3.2 and 3.3: bad mailbox, moved without a new address, mailbox disabled.
+_NO_ADDRESS = frozenset(("5.1.1", "5.1.6", "5.2.1"))
 _LOST = Verdict("failed", 550, "5.3.0", "The message was lost on this server")
 
 _log = Logger()
@@ -42,11 +45,15 @@ _Pairs = Sequence[tuple[OutboxRow, RecipientResult]]
 
 @frozen
 class Leased:
-    """What was taken for an attempt: the rows that were still due, and their message."""
+    """What was taken for an attempt: the rows that were still due, and their message.
+
+    ``verdicts`` has those that are not sent at all, by row: given up by hand, or suppressed.
+    """
 
     rows: tuple[OutboxRow, ...]
     body: BodyRef | None
     head: bytes = b""
+    verdicts: dict[int, Verdict] = field(factory=dict)
 
 
 @frozen
@@ -84,30 +91,52 @@ class Sender:
 
         def take(tx: Any) -> Leased:
             rows = []
+            verdicts: dict[int, Verdict] = {}
             for known in attempt.rows:
                 row = outbox.outbox_row(tx, known.id)
                 if row is not None and row.state in ("due", "leased") and row.due <= now:
                     due = next_attempt(row.attempts + 1, now, row.expires, chance)
                     outbox.lease(tx, [row.id], max(due or 0, now + _LEASE))
                     rows.append(row)
+                    verdict = _verdict(tx, row)
+                    if verdict is not None:
+                        verdicts[row.id] = verdict
             if not rows:
                 return Leased((), None)
             try:
                 body = bodies.body_ref(tx, rows[0].body_id)
                 head = bodies.read_body(tx, rows[0].body_id, 0, _HEAD)
             except NoSuchItem:
-                return Leased(tuple(rows), None)
+                return Leased(tuple(rows), None, b"", verdicts)
             except TryLater:
                 # Damaged, perhaps until a backup is restored. The attempt takes its turn and its place in the
                 # schedule all the same; were it to end here, it would begin again and again.
-                return Leased(tuple(rows), body)
-            return Leased(tuple(rows), body, head[: header_end(head)])
+                return Leased(tuple(rows), body, b"", verdicts)
+            return Leased(tuple(rows), body, head[: header_end(head)], verdicts)
 
         leased: Leased = await self.database.write(take)
         return leased
 
     async def send(self, attempt: Attempt, leased: Leased) -> Outcome:
         """Find the way and hand the message over. Never raises, unless it is cancelled."""
+        if not leased.verdicts:
+            return await self._send(attempt, leased)
+        rest = tuple(row for row in leased.rows if row.id not in leased.verdicts)
+        found = Outcome((), None)
+        if rest:
+            found = await self._send(attempt, evolve(leased, rows=rest))
+        results = iter(found.results)
+        return Outcome(
+            tuple(
+                _result(row.recipient, leased.verdicts[row.id])
+                if row.id in leased.verdicts
+                else next(results)
+                for row in leased.rows
+            ),
+            found.success,
+        )
+
+    async def _send(self, attempt: Attempt, leased: Leased) -> Outcome:
         if leased.body is None:
             return _same_for_all(leased.rows, _LOST)
         hops: tuple[NextHop, ...] = ()
@@ -211,6 +240,10 @@ class Sender:
                 outbox.retry(tx, row.id, due, _reply(result), now)
             # What the administrator dropped meanwhile is not reported.
             ended = [outbox.failed(tx, row.id, _reply(result), now) for row, result in failed]
+            for row, result in failed:
+                if _is_hard(result):
+                    folded = fold_address(row.recipient)
+                    queue_orders.suppress(tx, folded, _reply(result), row.sender, now)
             for row, _ in told:
                 outbox.mark_delay_told(tx, row.id)
             if failed and not any(ended):
@@ -222,6 +255,21 @@ class Sender:
             _log_result(row, result, next((due for other, _, due in again if other is row), None))
         for report in lost:
             _log.warn("nobody to tell of a failure: {to}", event="outbox.untold", to=report.to)
+
+
+def _verdict(tx: Any, row: OutboxRow) -> Verdict | None:
+    """Why a row is not to be sent at all."""
+    if row.verdict:
+        return Verdict("failed", 554, "5.3.0", row.verdict)
+    stopped = queue_orders.suppressed(tx, fold_address(row.recipient))
+    if stopped is None:
+        return None
+    return Verdict("failed", 550, "5.1.1", f"Mail to this address bounced before: {stopped.reason}")
+
+
+def _is_hard(result: RecipientResult) -> bool:
+    """Did the other side say that this address is none? Not what it thinks of us, or of the message."""
+    return result.outcome == "failed" and bool(result.remote_mta) and result.enhanced in _NO_ADDRESS
 
 
 def _result(recipient: str, verdict: Verdict) -> RecipientResult:

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, succeed
 
-from posthouse.errors import RelayDenied
+from posthouse.errors import NotPermitted, RelayDenied
 from posthouse.interfaces import IDatabase
 from posthouse.mime.addresses import fold_address, normalise_address
 from posthouse.model import Account, Recipient, evolve
-from posthouse.store import accounts
+from posthouse.store import accounts, queue_orders
 
 __all__ = ["Directory", "Route", "find_route", "owns"]
 
@@ -26,10 +26,14 @@ _LIMIT = 10_000
 
 @frozen
 class Route:
-    """``local`` tells whether the domain is one of ours, wherever the address leads in the end."""
+    """``local`` tells whether the domain is one of ours, wherever the address leads in the end.
+
+    ``stopped``: what was said when mail to this address elsewhere bounced for good; "" when none did.
+    """
 
     recipient: Recipient
     local: bool
+    stopped: str = ""
 
 
 def find_route(tx: Any, address: str) -> Route:
@@ -45,6 +49,15 @@ def find_route(tx: Any, address: str) -> Route:
     if not local:
         return Route(Recipient(address, (), (normalise_address(address),)), False)
     return Route(evolve(accounts.route(tx, folded), address=address), True)
+
+
+def _look(tx: Any, address: str) -> Route:
+    """The route, with what is known of an address elsewhere."""
+    route = find_route(tx, address)
+    if route.local:
+        return route
+    stopped = queue_orders.suppressed(tx, fold_address(address))
+    return route if stopped is None else evolve(route, stopped=stopped.reason or "suppressed")
 
 
 def owns(owned: frozenset[str], address: str) -> bool:
@@ -74,11 +87,12 @@ class Directory:
 
         :raises NoSuchAccount: a local domain without such a user. :raises TryLater: disabled, busy store.
         :raises RelayDenied: elsewhere, and nobody has logged in.
+        :raises NotPermitted: elsewhere, and mail to there bounced for good (``store.queue_orders``).
         """
         kept = self._kept.get(address)
         if kept is not None and self.seconds() < kept[0]:
             route: Route = kept[1]
-            if route.local or account is not None:
+            if route.local or (account is not None and not route.stopped):
                 return succeed(route.recipient)
         return Deferred.fromCoroutine(self._route(address, account))
 
@@ -89,9 +103,14 @@ class Directory:
         )
 
     async def _route(self, address: str, account: Account | None) -> Recipient:
-        route = await self._ask(address, lambda tx: find_route(tx, address))
+        route = await self._ask(address, lambda tx: _look(tx, address))
         if not route.local and account is None:
             raise RelayDenied(cause=f"relay to {address} without login")
+        if route.stopped:
+            raise NotPermitted(
+                "Mail to this address bounced before; an administrator can allow it again.",
+                cause=f"{address} is suppressed: {route.stopped}",
+            )
         recipient: Recipient = route.recipient
         return recipient
 

@@ -10,7 +10,7 @@ Specifications: RFC 5321 4.5.4.1.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict
 from typing import Any
 
 from attrs import define, field
@@ -20,15 +20,17 @@ from twisted.logger import Logger
 
 from posthouse.delivery.attempt import Attempt, Outcome, Sender
 from posthouse.delivery.lanes import Lanes
+from posthouse.delivery.line import Line
 from posthouse.errors import PosthouseError
 from posthouse.interfaces import IDatabase
 from posthouse.model import OutboxRow
 from posthouse.store import outbox
+from posthouse.store.outbox import BULK, HUMAN
 
 __all__ = ["Runner"]
 
-_PAGE = 500  # rows looked at beyond those already known
-_KNOWN = 10_000  # rows held in memory while their lane is busy
+_PAGE = 500  # rows of one priority looked at beyond those already known
+_KNOWN = 10_000  # rows of one priority held in memory while their lane is busy
 _JOB = 100  # recipients of one job (RFC 5321 4.5.3.1.8)
 _LOOK_AT_LEAST = 600.0
 _STORE_PAUSE = 5.0
@@ -53,8 +55,8 @@ class Runner:
     _again: bool = field(default=False, init=False)
     _timer: Any = field(default=None, init=False)
     _next: Any = field(default=None, init=False)
-    _waiting: OrderedDict[str, deque[Attempt]] = field(factory=OrderedDict, init=False)
-    _known: set[int] = field(factory=set, init=False)
+    _waiting: OrderedDict[str, Line[Attempt]] = field(factory=OrderedDict, init=False)
+    _known: dict[int, int] = field(factory=dict, init=False)  # row -> priority
     _attempts: set[Deferred[Any]] = field(factory=set, init=False)
 
     @property
@@ -147,21 +149,23 @@ class Runner:
     async def _read(self) -> float:
         """Learn of due rows. Returns in how many seconds to look again."""
         now = self.sender.now()
-        room = len(self._known) + _PAGE
+        known = Counter(self._known.values())
+        rooms = {one: known[one] + _PAGE for one in (HUMAN, BULK)}
 
-        def read(tx: Any) -> tuple[list[OutboxRow], int | None]:
-            rows = outbox.due(tx, now, room) if room <= _KNOWN else []
-            return rows, outbox.next_due(tx)
+        def read(tx: Any) -> tuple[list[list[OutboxRow]], int | None]:
+            pages = [outbox.due(tx, now, room, one) for one, room in rooms.items() if room <= _KNOWN]
+            return pages, outbox.next_due(tx)
 
-        rows, next_due = await self.database.read(read)
-        fresh = [row for row in rows if row.id not in self._known]
+        pages, next_due = await self.database.read(read)
+        fresh = [row for rows in pages for row in rows if row.id not in self._known]
         if self._running:
             self._sort(fresh)
         if next_due is None:
             return _LOOK_AT_LEAST
         if next_due <= now:
             # Known rows wait for a lane, whose end looks for itself; or there was more than one page.
-            return 0.0 if fresh and len(rows) >= room else _STORE_PAUSE
+            more = any(rows and len(rows) >= rooms[rows[0].priority] for rows in pages)
+            return 0.0 if fresh and more else _STORE_PAUSE
         return min((next_due - now) / 1000.0 + 0.001, _LOOK_AT_LEAST)
 
     def _sort(self, rows: list[OutboxRow]) -> None:
@@ -172,12 +176,12 @@ class Runner:
             key = self.sender.routes.key(domain) if self.sender.routes is not None else ""
             same = (row.body_id, row.sender, row.trace, row.account_id, row.envid, row.ret, row.smtputf8)
             # Through one smarthost, too, a job has recipients of one domain: their fate is decided together.
-            groups.setdefault((key, domain, *same), []).append(row)
-            self._known.add(row.id)
+            groups.setdefault((key, domain, *same, row.priority), []).append(row)
+            self._known[row.id] = row.priority
         for (key, domain, *_), members in groups.items():
             for start in range(0, len(members), _JOB):
                 attempt = Attempt(key, domain, tuple(members[start : start + _JOB]))
-                self._waiting.setdefault(key, deque()).append(attempt)
+                self._waiting.setdefault(key, Line()).put(attempt, members[0].priority)
 
     # -- attempts ------------------------------------------------------------------------------------------
 
@@ -192,7 +196,7 @@ class Runner:
                 line = self._waiting.get(key)
                 if not line:
                     continue
-                attempt = line.popleft()
+                attempt = line.take()
                 if not line:
                     del self._waiting[key]
                 self.lanes.enter(key)
@@ -218,7 +222,8 @@ class Runner:
         self._attempts.discard(running)
         failed = not (result is None or isinstance(result, bool))
         self.lanes.leave(attempt.key, None if failed else result)
-        self._known.difference_update(row.id for row in attempt.rows)
+        for row in attempt.rows:
+            self._known.pop(row.id, None)
         if failed and not result.check(CancelledError, PosthouseError):
             _log.failure("an attempt broke", result, event="outbox.broken", domain=attempt.domain)
         if not self._running:

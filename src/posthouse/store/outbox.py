@@ -1,7 +1,9 @@
 """The outbox: one row for each recipient elsewhere, until it was delivered, bounced or dropped.
 
 A row that is being sent is *leased*: should the process die meanwhile, ``release_leases`` at the next start
-makes it due again, later with each attempt that ended so (at least once, never a tight loop).
+makes it due again, later with each attempt that ended so (at least once, never a tight loop). A row waits *held*
+when the administrator holds it, and *paused* while its domain is (see ``queue_orders``). What small, human mail
+there is comes before the rest.
 
 What is queued is news of the mailbox ``QUEUE``: whoever queues it, the runner hears of it when it is committed, even
 when the client that wanted it sent went away at that very moment.
@@ -20,6 +22,9 @@ from posthouse.store.rows import padded
 from posthouse.store.transaction import Transaction
 
 __all__ = [
+    "BULK",
+    "HUMAN",
+    "OPEN",
     "QUEUE",
     "OutboxDraft",
     "drop",
@@ -49,8 +54,14 @@ _REPLY_LENGTH = 2000
 
 _COLUMNS = (
     "id, account_id, body_id, size, sender, recipient, created, due, expires, attempts, state, last_reply, "
-    "last_attempt, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, delay_told"
+    "last_attempt, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, delay_told, own, verdict, priority"
 )
+#: priorities: small mail between people, and everything else
+HUMAN, BULK = 0, 1
+#: the states of what is not finished
+OPEN = ("due", "leased", "held", "paused")
+# Due, unless the administrator paused the domain.
+_WAITING = "CASE WHEN outbox.domain IN (SELECT domain FROM paused_domain) THEN 'paused' ELSE 'due' END"
 
 
 @frozen
@@ -71,26 +82,33 @@ class OutboxDraft:
     ret: str = ""
     notify: str = ""
     orcpt: str = ""
+    own: bool = False  # written here, so that its encoding may be changed for a peer
+    priority: int = HUMAN
 
 
 def _row(row: tuple[Any, ...]) -> OutboxRow:
     values = list(row)
-    for flag in (13, 14, 20):
+    for flag in (13, 14, 20, 21):
         values[flag] = bool(values[flag])
     return OutboxRow(*values)
 
 
 def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
     """Queue one recipient. :returns: the row's id."""
+    recipient = clean(draft.recipient)
+    domain = recipient.rpartition("@")[2].lower()
     outbox_id = int(
         tx.value(
             "INSERT INTO outbox (account_id, body_id, size, sender, recipient, created, due, due_before, "
-            "expires, state, smtputf8, eight_bit, envid, ret, notify, orcpt, trace) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'due', ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            "expires, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, own, priority, domain, state) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "CASE WHEN EXISTS (SELECT 1 FROM paused_domain WHERE domain = ?) THEN 'paused' ELSE 'due' END) "
+            "RETURNING id",
             (
-                draft.account_id, draft.body_id, draft.size, clean(draft.sender), clean(draft.recipient), now,
+                draft.account_id, draft.body_id, draft.size, clean(draft.sender), recipient, now,
                 draft.due, draft.due, draft.expires, int(draft.smtputf8), int(draft.eight_bit),
                 clean(draft.envid), clean(draft.ret), clean(draft.notify), clean(draft.orcpt), draft.trace,
+                int(draft.own), draft.priority, domain, domain,
             ),
         )
     )  # fmt: skip
@@ -98,20 +116,29 @@ def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
     return outbox_id
 
 
-def due(tx: Transaction, now: int, limit: int) -> list[OutboxRow]:
-    """Rows whose time has come, the longest waiting first; a lease that ran out counts."""
-    rows = tx.execute(
-        f"SELECT {_COLUMNS} FROM outbox WHERE state IN ('due', 'leased') AND due <= ? ORDER BY due, id LIMIT "
-        f"?",
-        (now, limit),
-    )
-    return [_row(row) for row in rows]
+def due(tx: Transaction, now: int, limit: int, priority: int | None = None) -> list[OutboxRow]:
+    """Rows whose time has come, human mail first, then the longest waiting; a lease that ran out counts.
+
+    :param limit: for each priority. :param priority: only this one.
+    """
+    found: list[OutboxRow] = []
+    for one in (HUMAN, BULK) if priority is None else (priority,):
+        rows = tx.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE state IN ('due', 'leased') AND priority = ? AND due <= ? "
+            "ORDER BY due, id LIMIT ?",
+            (one, now, limit),
+        )
+        found += [_row(row) for row in rows]
+    return found
 
 
 def next_due(tx: Transaction) -> int | None:
     """The earliest time at which something is due."""
-    found: int | None = tx.value("SELECT min(due) FROM outbox WHERE state IN ('due', 'leased')")
-    return found
+    found = [
+        tx.value("SELECT min(due) FROM outbox WHERE state IN ('due', 'leased') AND priority = ?", (one,))
+        for one in (HUMAN, BULK)
+    ]
+    return min((one for one in found if one is not None), default=None)
 
 
 def lease(tx: Transaction, ids: Sequence[int], until: int) -> list[int]:
@@ -130,16 +157,22 @@ def lease(tx: Transaction, ids: Sequence[int], until: int) -> list[int]:
 def release_leases(tx: Transaction) -> int:
     """Make due again what a process that died had taken. Called at start. :returns: how many."""
     tx.execute(
-        "UPDATE outbox SET state = 'due', due = due_before + (attempts - 1) * ? WHERE state = 'leased'",
+        f"UPDATE outbox SET state = {_WAITING}, due = due_before + (attempts - 1) * ? WHERE state = 'leased'",
         (_AFTER_CRASH,),
     )
-    return max(tx.rowcount, 0)
+    count = max(tx.rowcount, 0)
+    # A crash may have cut the resuming of a domain short.
+    tx.execute(
+        "UPDATE outbox SET state = 'due' WHERE state = 'paused' "
+        "AND domain NOT IN (SELECT domain FROM paused_domain)"
+    )
+    return count
 
 
 def _end(tx: Transaction, outbox_id: int, state: str, reply: str, now: int) -> bool:
     tx.execute(
         "UPDATE outbox SET state = ?, last_reply = ?, last_attempt = ? WHERE id = ? "
-        "AND state IN ('due', 'leased', 'held')",
+        "AND state IN ('due', 'leased', 'held', 'paused')",
         (state, clean(reply)[:_REPLY_LENGTH], now, outbox_id),
     )
     return tx.rowcount > 0
@@ -158,7 +191,7 @@ def failed(tx: Transaction, outbox_id: int, reply: str, now: int) -> bool:
 def retry(tx: Transaction, outbox_id: int, due: int, reply: str, now: int) -> bool:
     """It was not delivered now; try again at ``due``. False when the row was finished or dropped already."""
     tx.execute(
-        "UPDATE outbox SET state = 'due', due = ?, due_before = ?, last_reply = ?, last_attempt = ? "
+        f"UPDATE outbox SET state = {_WAITING}, due = ?, due_before = ?, last_reply = ?, last_attempt = ? "
         "WHERE id = ? AND state IN ('due', 'leased')",
         (due, due, clean(reply)[:_REPLY_LENGTH], now, outbox_id),
     )
@@ -166,9 +199,9 @@ def retry(tx: Transaction, outbox_id: int, due: int, reply: str, now: int) -> bo
 
 
 def retry_now(tx: Transaction, outbox_id: int, now: int) -> bool:
-    """Make a waiting or held row due at once. False when there is none."""
+    """Make a waiting or held row due at once (a domain that is paused stays so). False when there is none."""
     tx.execute(
-        "UPDATE outbox SET state = 'due', due = ?, due_before = ? WHERE id = ? AND state IN ('due', 'held')",
+        f"UPDATE outbox SET state = {_WAITING}, due = ?, due_before = ? WHERE id = ? AND state IN ('due', 'held')",
         (now, now, outbox_id),
     )
     return tx.rowcount > 0
@@ -176,7 +209,7 @@ def retry_now(tx: Transaction, outbox_id: int, now: int) -> bool:
 
 def hold(tx: Transaction, outbox_id: int) -> bool:
     """Keep a row back until the administrator lets it go. False when there is none that waits."""
-    tx.execute("UPDATE outbox SET state = 'held' WHERE id = ? AND state = 'due'", (outbox_id,))
+    tx.execute("UPDATE outbox SET state = 'held' WHERE id = ? AND state IN ('due', 'paused')", (outbox_id,))
     return tx.rowcount > 0
 
 
@@ -193,7 +226,7 @@ def outbox_row(tx: Transaction, outbox_id: int) -> OutboxRow | None:
 
 def listing(tx: Transaction, limit: int, *, finished: bool = False) -> list[OutboxRow]:
     """The queue, oldest first; with ``finished`` also what was sent or failed in the last day."""
-    states = "'due', 'leased', 'held'" + (", 'sent', 'failed'" if finished else "")
+    states = "'due', 'leased', 'held', 'paused'" + (", 'sent', 'failed'" if finished else "")
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE state IN ({states}) ORDER BY id LIMIT ?", (limit,)
     )

@@ -9,6 +9,8 @@ Times are ms since the epoch; numbers are of the mailbox's 48-bit counter (docs/
 
 from __future__ import annotations
 
+import secrets
+
 from sqlite_utils import Database, Migrations
 
 from posthouse.store.dialect import SQLITE, fold_words
@@ -254,3 +256,43 @@ def _conversations(database: Database) -> None:
     """Conversations as a whole: found, moved for ever, with each message's place; who sent for whom."""
     for statement in _CONVERSATIONS:
         database.conn.execute(SQLITE.ddl(statement))
+
+
+_SENDING = (
+    # own: written here; verdict: what the administrator decided; domain: of the recipient, lower case.
+    "ALTER TABLE outbox ADD COLUMN own BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE outbox ADD COLUMN verdict TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE outbox ADD COLUMN priority BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE outbox ADD COLUMN domain TEXT NOT NULL DEFAULT ''",
+    "DROP INDEX outbox_due",
+    "CREATE INDEX outbox_ready ON outbox (priority, due) WHERE state IN ('due', 'leased')",
+    "CREATE INDEX outbox_domain ON outbox (domain) WHERE state IN ('due', 'leased', 'held', 'paused')",
+    "CREATE TABLE paused_domain (domain TEXT PRIMARY KEY, at BIGINT NOT NULL, reason TEXT NOT NULL)",
+    """CREATE TABLE suppressed (
+        address TEXT PRIMARY KEY, at BIGINT NOT NULL, reason TEXT NOT NULL, sender TEXT NOT NULL)""",
+    # Recipients elsewhere by account and hour, and whom an account has written to at all.
+    """CREATE TABLE sent_hour (
+        account_id BIGINT NOT NULL, hour BIGINT NOT NULL, recipients BIGINT NOT NULL,
+        PRIMARY KEY (account_id, hour)) CLUSTERED""",
+    """CREATE TABLE written_to (
+        account_id BIGINT NOT NULL, address TEXT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,
+        PRIMARY KEY (account_id, address)) CLUSTERED""",
+    "CREATE INDEX written_to_first ON written_to (account_id, first)",
+    "CREATE INDEX written_to_last ON written_to (last)",
+    "CREATE TABLE secret (name TEXT PRIMARY KEY, value BYTES NOT NULL, created BIGINT NOT NULL)",
+)
+
+
+@migrations(name="0006_sending")
+def _sending(database: Database) -> None:
+    """Orders for the queue, suppressed addresses, limits per account, the key of rewritten senders."""
+    for statement in _SENDING:
+        database.conn.execute(SQLITE.ddl(statement))
+    rows = database.conn.execute("SELECT id, recipient FROM outbox").fetchall()
+    database.conn.executemany(
+        "UPDATE outbox SET domain = ? WHERE id = ?",
+        [(recipient.rpartition("@")[2].lower(), number) for number, recipient in rows],
+    )
+    database.conn.execute(
+        "INSERT INTO secret (name, value, created) VALUES ('srs', ?, 0)", (secrets.token_bytes(32),)
+    )
