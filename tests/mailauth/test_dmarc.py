@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from posthouse.dns.codec import Status
 from posthouse.mailauth.dmarc import DmarcRecord, DmarcResult, Identifier, discover, evaluate, parse_record
@@ -188,3 +188,37 @@ class VerdictTests(SynchronousTestCase):
 
     def test_without_a_policy_nothing_is_asked_for(self) -> None:
         self.assertEqual(judge(Zone(), "example.com", ("spf", "x.example", "fail")).result, "none")
+
+
+class OracleTests(SynchronousTestCase):
+    """The verdicts of the ``dmarc`` library on the same records."""
+
+    def setUp(self) -> None:
+        try:
+            import dmarc
+        except ImportError:
+            raise SkipTest("dmarc is not installed") from None
+        self.dmarc = dmarc
+
+    def theirs(self, record: str, author: str, signer: str) -> tuple[str, str]:
+        library = self.dmarc
+        organization = "example.com" if author != "example.com" else None
+        policy = library.DMARC().parse_record(record, domain=author, org_domain=organization)
+        signed = library.DKIM(signer, library.DKIMResult.PASS)
+        found = library.DMARC().get_result(policy, dkim=signed, allow_policy_test_mode=True)
+        return found.result.name.lower(), found.disposition.name.lower()
+
+    def test_it_says_the_same(self) -> None:
+        wrong = []
+        for p in ("none", "quarantine", "reject"):
+            for more in ("", "; sp=reject", "; sp=none", "; t=y", "; adkim=s", "; sp=reject; t=y"):
+                record = f"v=DMARC1; p={p}{more}"
+                world = Zone().text("_dmarc.example.com", record)
+                for author in ("example.com", "a.example.com"):
+                    # Siblings are not aligned to it, since it is told nothing about the organization.
+                    for signer in ("example.com", "a.example.com", "evil.example"):
+                        ours = judge(world, author, ("dkim", signer, "pass"))
+                        theirs = self.theirs(record, author, signer)
+                        if (ours.result, ours.disposition) != theirs:
+                            wrong.append((record, author, signer, ours.result, ours.disposition, theirs))
+        self.assertEqual(wrong, [])
