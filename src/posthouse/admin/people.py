@@ -10,6 +10,7 @@ import base64
 import re
 from typing import Any
 
+from posthouse.admin.domains import DOMAIN_NAME
 from posthouse.admin.registry import Ports, operation
 from posthouse.auth.passwords import make_app_password
 from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing, TryLater
@@ -21,9 +22,6 @@ __all__ = ["account_of", "make_password"]
 
 # RFC 5322 3.2.3 dot-atom, with RFC 6532's characters; a quoted local part is asking for trouble.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff.-]{1,64}")
-_DOMAIN_NAME = re.compile(
-    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
-)
 MIN_PASSWORD = 8  # characters; NIST SP 800-63B 3.1.1.2
 
 
@@ -40,7 +38,7 @@ def fold_address(text: str) -> str:
     """
     folded = addresses.fold_address(text.strip())
     local, at, domain = folded.rpartition("@")
-    if not at or not _LOCAL.fullmatch(local) or not _DOMAIN_NAME.fullmatch(domain) or ".." in f".{local}.":
+    if not at or not _LOCAL.fullmatch(local) or not DOMAIN_NAME.fullmatch(domain) or ".." in f".{local}.":
         raise Malformed(f'"{text[:100]}" is not a mail address; write it like ann@example.org.')
     return folded
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 
 from attrs import define, field
 
@@ -133,11 +132,3 @@ class BodyHash:
                 return
         self.length += len(data)
         self._hash.update(data)
-
-
-def hash_all(blocks: Sequence[bytes], relaxed: bool) -> bytes:
-    """The hash of a whole body."""
-    body = BodyHash(relaxed)
-    for block in blocks:
-        body.feed(block)
-    return body.digest()
