@@ -1,12 +1,15 @@
 """ItemOperations, GetAttachment, SendMail and MoveItems."""
 
+import contextlib
 import struct
 from base64 import b64decode, b64encode
+from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.eas.services import EasSettings
-from posthouse.errors import Malformed, NotPermitted, StorageFull, TooLarge
+from posthouse.errors import Malformed, NotPermitted, StorageFull, TooLarge, TryLater
 from posthouse.model import FolderType, Item
 from posthouse.store import bulk, changes, folders, items
 from posthouse.wbxml.decode import decode
@@ -337,6 +340,23 @@ class MoveItemsTests(Base):
             )
         )
         self.assertEqual(origins, (0, 0))
+
+    def test_a_transaction_that_is_run_again_moves_all_the_same(self) -> None:
+        """As when somebody else in the same group commit filled the disk."""
+        real = self.room.db.write_now
+
+        def twice(function: Any) -> Any:
+            def undone(tx: Any) -> None:
+                function(tx)
+                raise TryLater
+
+            with contextlib.suppress(TryLater):
+                real(undone)
+            return succeed(real(function))
+
+        self.patch(self.room.db, "write", twice)
+        ((status, named),) = self.move((self.item.number, self.inbox.number, self.trash.number))
+        self.assertEqual((status, named is not None), ("3", True))
 
     def test_a_repetition_says_that_the_source_is_gone(self) -> None:
         """R4208."""

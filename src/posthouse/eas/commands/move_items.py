@@ -70,12 +70,14 @@ class MoveItems(Command):
             raise StatusError(Status.INVALID_XML, f"{len(moves)} moves")
         mailbox = call.account.mailbox_id
         outcomes: list[tuple[int, int]] = []
-        moved: set[str] = set()
+        moved: frozenset[str] = frozenset()
         for start in range(0, len(moves), _SLICE):
             portion = moves[start : start + _SLICE]
-            outcomes += await call.write(
-                lambda tx, portion=portion: [_move(tx, mailbox, moved, *one) for one in portion]
+            done = await call.write(
+                lambda tx, portion=portion, moved=moved: _move_all(tx, mailbox, moved, portion)
             )
+            outcomes += done
+            moved |= {named for (named, _, _), (status, _) in zip(portion, done, strict=True) if status == OK}
         call.notes["moved"] = sum(1 for status, _ in outcomes if status == OK)
         return E(
             Move.MoveItems,
@@ -89,6 +91,17 @@ class MoveItems(Command):
                 for (named, _, _), (status, number) in zip(moves, outcomes, strict=True)
             ],
         )
+
+
+def _move_all(
+    tx: Transaction, mailbox_id: int, before: frozenset[str], portion: list[tuple[str, str, str]]
+) -> list[tuple[int, int]]:
+    """Some moves. It may be run again, so what it notes is its own.
+
+    :param before: what this request moved in earlier transactions.
+    """
+    moved = set(before)
+    return [_move(tx, mailbox_id, moved, *one) for one in portion]
 
 
 def _move(
