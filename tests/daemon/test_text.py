@@ -71,6 +71,15 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors()), 1)
         self.assertEqual(self.index(), 0)
 
+    def test_a_damaged_body_does_not_stop_the_others(self) -> None:
+        number = self.add(b"Subject: Mainspring\r\n\r\n" + b"rust " * 99)
+        after = self.add(b"Subject: Next\r\n\r\nafterwards\r\n")
+        self.db.write_now(lambda tx: tx.execute("UPDATE chunk SET data = x'00' WHERE id >> 16 = 1"))
+        self.assertEqual(self.index(), 2)
+        self.assertEqual(self.find("Mainspring"), [number])
+        self.assertEqual(self.find("afterwards"), [after])
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+
 
 class CatchUpTests(IndexTests):
     def setUp(self) -> None:

@@ -7,6 +7,7 @@ headers and does not come again."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from posthouse.errors import NoSuchItem, TryLater
 from posthouse.interfaces import IDatabase
 from posthouse.mime.part import load_structure
 from posthouse.mime.summary import index_text
@@ -94,8 +96,12 @@ def _look(tx: Any) -> list[tuple[search.ToIndex, bytes | None]]:
     found = []
     for row in search.to_index(tx, BATCH):
         body = bodies.body_ref(tx, row.body_id)
-        short = body is not None and body.size <= SHORT
-        found.append((row, bodies.read_body(tx, row.body_id) if short else None))
+        text = None
+        if body is not None and body.size <= SHORT:
+            # What is damaged goes the way of the long ones, which ends at the headers.
+            with suppress(NoSuchItem, TryLater):
+                text = bodies.read_body(tx, row.body_id)
+        found.append((row, text))
     return found
 
 
