@@ -20,7 +20,7 @@ from posthouse.errors import (
 from posthouse.interfaces import IMailIntake
 from posthouse.mime.part import load_structure
 from posthouse.mime.scan import scan
-from posthouse.store import accounts
+from posthouse.store import accounts, bodies
 from tests.delivery.house import PLAIN, HouseCase
 
 
@@ -250,6 +250,21 @@ class AcceptTests(HouseCase):
                 self.assertEqual(self.body(item), data)
                 self.assertEqual(item.preview[:9], "Hello Bob")
                 self.assertEqual(len(writes), 9 if size > 1 << 20 else 1)
+
+    def test_an_upload_that_was_swept_meanwhile_is_temporary(self) -> None:
+        real = self.pool.run
+
+        def slow(function: Any, *arguments: Any) -> Any:
+            """The machine sleeps for a night; whoever sweeps is awake first."""
+            self.db.write_now(lambda tx: bodies.sweep(tx, 99, self.now() + 10 * 3600 * 1000))
+            return real(function, *arguments)
+
+        data = PLAIN + b"x\r\n" * 700_000
+        spooled = self.spooled(data)
+        envelope = self.envelope("s@out.example", "bob@here.example")
+        self.patch(self.pool, "run", slow)
+        self.failureResultOf(self.intake.accept(envelope, spooled), TryLater)
+        self.assertEqual(self.items(self.bob), [])
 
     def test_the_spool_is_closed_whatever_happens(self) -> None:
         data = PLAIN + b"x" * 300_000

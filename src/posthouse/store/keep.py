@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from posthouse.errors import NoSuchItem, TryLater
 from posthouse.model import BodyRef
 from posthouse.store import bodies
 
@@ -62,7 +63,11 @@ async def keep_body(database: Any, pool: Any, message: Readable, now: int) -> bo
     :raises TryLater: the store or the disk is full or busy; nothing was kept.
     """
     if message.size > SLICED_FROM:
-        return await _upload(database, pool, message, now)
+        try:
+            return await _upload(database, pool, message, now)
+        except NoSuchItem as error:
+            # It took longer than the sweeper's hour. To the sender it is no "no such user".
+            raise TryLater(cause=error.cause) from error
     if message.data is not None and message.size <= _INLINE:
         return _prepare(message)
     prepared: bodies.PreparedBody = await pool.run(_prepare, message)
