@@ -446,3 +446,5 @@ class RecipientResult:
     text: str  # the server's words, or ours when none answered
     remote_mta: str = ""  # the host that answered
     tls: str = ""  # "TLSv1.3 with cipher ...", "" in clear text
+    dsn: bool = False  # sent: that host now answers for the reports that the sender asked for (RFC 3461)
+    final: bool = False  # sent: into the mailbox itself (LMTP)

@@ -211,6 +211,7 @@ class MailServer(Service):
         )
         reporter = Reporter(hostname, lambda: f"{self.random.getrandbits(96):x}")
         self.intake.auto_reply = auto_reply = AutoReply(reporter)
+        self.intake.reporter = reporter
         self.outbox = Submission(
             database=self.database,
             directory=self.directory,

@@ -68,6 +68,7 @@ class HouseCase(SynchronousTestCase):
             self.random,
             lambda: self.free,
         )
+        self.intake.reporter = self.reporter
         self.submission = Submission(
             self.db,
             self.directory,

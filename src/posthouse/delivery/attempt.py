@@ -19,7 +19,12 @@ from twisted.logger import Logger
 
 from posthouse.delivery.bounce import Original, Report, Reporter
 from posthouse.delivery.routes import Routes, Verdict
-from posthouse.delivery.schedule import next_attempt, wants_delay_notice, wants_failure_report
+from posthouse.delivery.schedule import (
+    next_attempt,
+    wants_delay_notice,
+    wants_failure_report,
+    wants_success_report,
+)
 from posthouse.errors import NoSuchItem, PosthouseError, TryLater
 from posthouse.interfaces import IDatabase, IRelay
 from posthouse.mime.addresses import fold_address
@@ -32,6 +37,7 @@ __all__ = ["Attempt", "Leased", "Outcome", "Sender"]
 
 _HEAD = 65_536
 _REPLY = 1000
+_RETURNED = 1 << 20  # bytes of a message that is sent back as a whole
 _LEASE = 30 * 60_000  # ms; longer than any attempt may take
 
 # RFC 3463 3.2 and 3.3: bad mailbox, moved without a new address, mailbox disabled.
@@ -198,12 +204,20 @@ class Sender:
             cid=f"out-{first.id}",
         )
 
-    def _reports(self, leased: Leased, bounced: _Pairs, told: _Pairs, now: int) -> list[Report]:
+    async def _reports(
+        self, leased: Leased, arrived: _Pairs, bounced: _Pairs, told: _Pairs, now: int
+    ) -> list[Report]:
         reports = []
         try:
+            if arrived:
+                statuses = [
+                    _status(row, result, "delivered" if result.final else "relayed", now)
+                    for row, result in arrived
+                ]
+                reports.append(self.reporter.succeeded(_original(leased), statuses, now))
             if bounced:
                 statuses = [_status(row, result, "failed", now) for row, result in bounced]
-                reports.append(self.reporter.failed(_original(leased), statuses, now))
+                reports.append(self.reporter.failed(await self._whole(leased), statuses, now))
             if told:
                 statuses = [_status(row, result, "delayed", now) for row, result in told]
                 reports.append(self.reporter.delayed(_original(leased), statuses, now))
@@ -211,6 +225,17 @@ class Sender:
             # Better no report than an outcome that is never noted, and the message sent again for ever.
             _log.failure("a report cannot be written", event="outbox.broken", row=leased.rows[0].id)
         return reports
+
+    async def _whole(self, leased: Leased) -> Original:
+        """The message that comes back with a failure: all of it where RET=FULL asks for that."""
+        original, body = _original(leased), leased.body
+        if leased.rows[0].ret != "FULL" or body is None or body.size > _RETURNED:
+            return original
+        try:
+            data = await self.database.read(lambda tx: bodies.read_body(tx, body.id, 0, body.size))
+        except PosthouseError:
+            return original
+        return evolve(original, whole=leased.rows[0].trace + data)
 
     async def record(self, leased: Leased, outcome: Outcome) -> None:
         """Write down what became of each row, with the reports that follow, in one transaction.
@@ -231,22 +256,23 @@ class Sender:
                 failed.append((row, result))
         told = [(row, result) for row, result, _ in again if wants_delay_notice(row, now)]
         bounced = [(row, result) for row, result in failed if wants_failure_report(row)]
-        reports = self._reports(leased, bounced, told, now)
+        # Where the next host knows of reports, it sends them; it was told the same (RFC 3461 5.2.2).
+        arrived = [(row, result) for row, result in sent if not result.dsn and wants_success_report(row)]
+        reports = await self._reports(leased, arrived, bounced, told, now)
 
         def write(tx: Any) -> list[Report]:
-            for row, result in sent:
-                outbox.sent(tx, row.id, _reply(result), now)
+            ended = [outbox.sent(tx, row.id, _reply(result), now) for row, result in sent]
             for row, result, due in again:
                 outbox.retry(tx, row.id, due, _reply(result), now)
             # What the administrator dropped meanwhile is not reported.
-            ended = [outbox.failed(tx, row.id, _reply(result), now) for row, result in failed]
+            ended += [outbox.failed(tx, row.id, _reply(result), now) for row, result in failed]
             for row, result in failed:
                 if _is_hard(result):
                     folded = fold_address(row.recipient)
                     queue_orders.suppress(tx, folded, _reply(result), row.sender, now)
             for row, _ in told:
                 outbox.mark_delay_told(tx, row.id)
-            if failed and not any(ended):
+            if ended and not any(ended):
                 return []
             return [report for report in reports if not self.reporter.deliver(tx, report, now)]
 
@@ -296,6 +322,8 @@ def _status(row: OutboxRow, result: RecipientResult, action: str, now: int) -> R
         # Given up after days of temporary refusals: RFC 3463 4.7, delivery time expired. What the last
         # attempt said stays in the diagnostic.
         enhanced = "5.4.7" if result.outcome == "retry" else "5.0.0"
+    elif action in ("delivered", "relayed") and not enhanced.startswith("2."):
+        enhanced = "2.0.0"
     elif action == "delayed" and not enhanced.startswith("4."):
         enhanced = "4.4.7"
     return RecipientStatus(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from posthouse.delivery.directory import find_route
 from posthouse.delivery.message import message_of
@@ -29,16 +29,26 @@ from posthouse.store.outbox import OutboxDraft
 __all__ = ["Original", "Report", "Reporter"]
 
 _MAX_SHOWN = 100  # recipients told of in the text for people; the machine-readable part has them all
+# RFC 3464 2.3.3
+_SUCCESS = {
+    "delivered": "Your message was delivered to the mailboxes of those below marked as delivered.\n",
+    "expanded": "Some addresses below mean several others; your message was handed on to them.\n",
+    "relayed": "Some messages were handed to a mail system that sends no reports: no more will be heard.\n",
+}
 
 
 @frozen
 class Original:
-    """The message that a report is about. ``head`` is its header; ``arrival`` ms since the epoch."""
+    """The message that a report is about. ``head`` is its header; ``arrival`` ms since the epoch.
+
+    ``whole`` is all of it, where the sender wants it back (RET=FULL) and it is not too big for that.
+    """
 
     sender: str
     head: bytes = b""
     arrival: int | None = None
     envid: str = ""
+    whole: bytes = b""
 
 
 @frozen
@@ -79,6 +89,17 @@ class Reporter:
         )
         return self._report(original, "Delayed: your message is still waiting", text, statuses, now)
 
+    def succeeded(self, original: Original, statuses: Sequence[RecipientStatus], now: int) -> Report:
+        """The report that somebody asked for with NOTIFY=SUCCESS. ``now`` in ms."""
+        text = f"This is the mail system at {self.hostname}.\n\n" + "".join(
+            _SUCCESS[action]
+            for action in ("delivered", "expanded", "relayed")
+            if any(status.action == action for status in statuses)
+        )
+        # RFC 3461 6.2: only a failure may bring the message back as a whole.
+        original = evolve(original, whole=b"")
+        return self._report(original, "Success: your message has arrived", text + "\n", statuses, now)
+
     def _report(
         self, original: Original, subject: str, text: str, statuses: Sequence[RecipientStatus], now: int
     ) -> Report:
@@ -97,7 +118,8 @@ class Reporter:
             boundary=self.token,
             envelope_id=original.envid,
             arrival=original.arrival,
-            returned=original.head,
+            returned=original.whole or original.head,
+            returned_whole=bool(original.whole),
         )
         return Report(original.sender, prepare(data), message_of(data).draft(now), not data.isascii())
 
@@ -126,6 +148,7 @@ class Reporter:
                 eight_bit=report.eight_bit,
                 expires=expires_at(now, ""),
                 due=now,
+                own=True,
             )
             for address in recipient.remote
         ]
@@ -138,4 +161,6 @@ class Reporter:
 
 def _line(status: RecipientStatus) -> str:
     said = f" ({status.remote_mta} said)" if status.remote_mta else ""
+    if status.action in _SUCCESS:
+        return f"<{status.final}>: {status.action}{said}\n"
     return f"<{status.final}>{said}: {status.diagnostic or status.status}\n"

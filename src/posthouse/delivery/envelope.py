@@ -10,11 +10,12 @@ from __future__ import annotations
 from posthouse.delivery.schedule import expires_at
 from posthouse.delivery.trace import delivered_to_line, delivery_trace
 from posthouse.mime.addresses import normalise_address
+from posthouse.mime.report import RecipientStatus
 from posthouse.model import Envelope, Recipient
 from posthouse.store.delivery import Copy
 from posthouse.store.outbox import OutboxDraft
 
-__all__ = ["is_forwarded", "is_sent_on", "local_copies", "queue_rows"]
+__all__ = ["arrivals", "is_forwarded", "is_sent_on", "local_copies", "queue_rows"]
 
 
 def local_copies(envelope: Envelope, trace: bytes, role: str = "") -> list[Copy]:
@@ -31,7 +32,9 @@ def local_copies(envelope: Envelope, trace: bytes, role: str = "") -> list[Copy]
     return list(copies.values())
 
 
-def queue_rows(envelope: Envelope, trace: bytes, size: int, eight_bit: bool, now: int) -> list[OutboxDraft]:
+def queue_rows(
+    envelope: Envelope, trace: bytes, size: int, eight_bit: bool, now: int, priority: int = 0
+) -> list[OutboxDraft]:
     """The rows for addresses elsewhere. ``size`` is that of the body, ``now`` in ms."""
     rows: dict[str, OutboxDraft] = {}
     for recipient in envelope.recipients:
@@ -49,11 +52,41 @@ def queue_rows(envelope: Envelope, trace: bytes, size: int, eight_bit: bool, now
                 expires=expires_at(now, envelope.sender),
                 envid=envelope.envid,
                 ret=envelope.ret,
-                notify=recipient.notify,
+                notify=_passed_on(recipient),
                 orcpt=recipient.orcpt,
                 due=now,
+                own=envelope.account_id is not None,
+                priority=priority,
             )
     return list(rows.values())
+
+
+def arrivals(envelope: Envelope) -> list[RecipientStatus]:
+    """What the sender wants to hear when the transaction of this envelope is durable (NOTIFY=SUCCESS).
+
+    RFC 3461 5.2.7: an address of ours that leads to one elsewhere takes the wish along; one that means several
+    is expanded, and nothing more is heard of it.
+    """
+    found = []
+    for recipient in envelope.recipients:
+        if "SUCCESS" not in recipient.notify.split(","):
+            continue
+        if not recipient.remote:
+            found.append(RecipientStatus(recipient.address, "delivered", "2.1.5", recipient.orcpt))
+        elif _is_several(recipient):
+            found.append(RecipientStatus(recipient.address, "expanded", "2.1.5", recipient.orcpt))
+    return found
+
+
+def _is_several(recipient: Recipient) -> bool:
+    return len(recipient.remote) + len(recipient.mailbox_ids) > 1
+
+
+def _passed_on(recipient: Recipient) -> str:
+    """The NOTIFY of addresses elsewhere that a recipient leads to."""
+    if not _is_several(recipient) or "SUCCESS" not in recipient.notify:
+        return recipient.notify
+    return ",".join(word for word in recipient.notify.split(",") if word != "SUCCESS") or "NEVER"
 
 
 def is_forwarded(recipient: Recipient) -> bool:

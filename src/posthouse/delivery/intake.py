@@ -21,8 +21,9 @@ from zope.interface import implementer
 from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.authentication import Verdict, Verifier
 from posthouse.delivery.authorship import check_authors, missing_fields
+from posthouse.delivery.bounce import Original, Report, Reporter
 from posthouse.delivery.directory import Directory, owns
-from posthouse.delivery.envelope import is_forwarded, is_sent_on, local_copies, queue_rows
+from posthouse.delivery.envelope import arrivals, is_forwarded, is_sent_on, local_copies, queue_rows
 from posthouse.delivery.message import Message, message_of_spooled
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.trace import check_hops, queue_id, received_line
@@ -33,11 +34,15 @@ from posthouse.mime import compose
 from posthouse.model import Account, Envelope, Recipient
 from posthouse.store import delivery
 from posthouse.store.keep import keep_body
+from posthouse.store.outbox import BULK, HUMAN
 
-__all__ = ["MIN_FREE", "Intake", "is_eight_bit", "reserve_of"]
+__all__ = ["MIN_FREE", "Intake", "is_eight_bit", "priority_of", "reserve_of"]
 
 MIN_FREE = 100 * 1024 * 1024
 _RESERVED_SHARE = 20
+# What is larger, or goes to more, waits behind mail between people.
+_SMALL = 1 << 20  # bytes
+_FEW = 20  # addresses elsewhere
 # seconds for which the free space that was seen holds; the disk cannot fill faster than the reserve allows
 _LOOK_AGAIN = 0.5
 
@@ -63,6 +68,7 @@ class Intake:
     :param free_space: bytes free where the store lives. :param min_free: below this no mail is taken.
     :param auto_reply: answers for readers who are away.
     :param verifier: looks at mail of strangers. :param signer: signs what our users send elsewhere.
+    :param reporter: tells those who asked (NOTIFY=SUCCESS) that their mail was delivered here.
     """
 
     database: IDatabase
@@ -77,6 +83,7 @@ class Intake:
     auto_reply: AutoReply | None = None
     verifier: Verifier | None = None
     signer: Signer | None = None
+    reporter: Reporter | None = None
     _looked: float = field(default=-_LOOK_AGAIN, init=False)
     _free: int = field(default=0, init=False)
 
@@ -163,10 +170,15 @@ class Intake:
         copies = local_copies(envelope, trace, "junk" if verdict.junk else "")
         if self.signer is not None and envelope.account_id is not None and is_sent_on(envelope):
             trace = await self.signer.fields(message, added, now) + trace
-        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now)
+        priority = priority_of(message, envelope)
+        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now, priority)
+
+        receipt = self._receipt(envelope, trace + message.head, now)
 
         def store(tx: Any) -> delivery.Delivered:
             done = delivery.deliver(tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe)
+            if receipt is not None and self.reporter is not None and (any(done.numbers) or done.outbox_ids):
+                self.reporter.deliver(tx, receipt, now)
             if self.auto_reply is not None and not verdict.junk:
                 head = added + message.head
                 self.auto_reply.answer(tx, envelope.sender, head, copies, done.numbers, now)
@@ -191,6 +203,33 @@ class Intake:
             message_id=draft.message_id,
         )
         return name
+
+    def _receipt(self, envelope: Envelope, head: bytes, now: int) -> Report | None:
+        """The report of what is delivered by the transaction itself, if the sender wants one."""
+        if self.reporter is None or not envelope.sender:
+            return None
+        statuses = arrivals(envelope)
+        if not statuses:
+            return None
+        return self.reporter.succeeded(Original(envelope.sender, head, now, envelope.envid), statuses, now)
+
+
+def priority_of(message: Message, envelope: Envelope) -> int:
+    """Small mail between people goes out before the rest (``store.outbox.HUMAN`` and ``BULK``)."""
+    elsewhere = sum(len(recipient.remote) for recipient in envelope.recipients)
+    if not elsewhere:
+        return HUMAN
+    if message.size > _SMALL or elsewhere > _FEW:
+        return BULK
+    for name, value in message.fields:
+        if name in ("list-id", "list-unsubscribe", "list-post"):
+            return BULK
+        word = value.partition(b";")[0].strip().lower()
+        if name == "precedence" and word in (b"bulk", b"list", b"junk"):
+            return BULK
+        if name == "auto-submitted" and word != b"no":
+            return BULK
+    return HUMAN
 
 
 def is_eight_bit(message: Message) -> bool:

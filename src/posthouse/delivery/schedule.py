@@ -19,6 +19,7 @@ __all__ = [
     "next_attempt",
     "wants_delay_notice",
     "wants_failure_report",
+    "wants_success_report",
 ]
 
 _MINUTE = 60_000
@@ -62,6 +63,11 @@ def wants_failure_report(row: OutboxRow) -> bool:
     """May a failure be reported? Never for a report (RFC 3461 6), nor where the sender said NEVER."""
     notify = _notify(row)
     return bool(row.sender) and (not notify or "FAILURE" in notify)
+
+
+def wants_success_report(row: OutboxRow) -> bool:
+    """Did the sender ask to hear when it arrived (RFC 3461 4.1)? A report's own sender is nobody."""
+    return bool(row.sender) and "SUCCESS" in _notify(row)
 
 
 def _notify(row: OutboxRow) -> frozenset[str]:

@@ -26,7 +26,7 @@ from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.bounce import Original, Reporter
 from posthouse.delivery.directory import Directory, find_route
 from posthouse.delivery.envelope import local_copies, queue_rows
-from posthouse.delivery.intake import MIN_FREE, is_eight_bit
+from posthouse.delivery.intake import MIN_FREE, is_eight_bit, priority_of
 from posthouse.delivery.message import Message, message_of
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.trace import check_hops, queue_id, received_line
@@ -239,7 +239,8 @@ class Submission:
         trace = received_line(envelope, self.hostname, parcel.name, now) + parcel.added
         copies = local_copies(envelope, trace)
         sent_on = parcel.signature + trace
-        rows = queue_rows(envelope, sent_on, parcel.message.size, is_eight_bit(parcel.message), now)
+        priority = priority_of(parcel.message, envelope)
+        rows = queue_rows(envelope, sent_on, parcel.message.size, is_eight_bit(parcel.message), now, priority)
         if copies or rows:
             done = delivery.deliver(
                 tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False

@@ -6,6 +6,7 @@ RFC 6533 (utf-8 addresses). Values are cleaned and bounded; a hostile diagnostic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from attrs import frozen
@@ -22,7 +23,7 @@ class RecipientStatus:
     """What became of one recipient. ``action`` is failed, delayed, delivered, relayed or expanded.
 
     ``status`` is the enhanced code ("5.1.1"), times are ms since the epoch, ``original`` is ORCPT as given
-    (``rfc822;user@example.org``).
+    (``rfc822;user@example.org``, in xtext).
     """
 
     final: str
@@ -55,7 +56,7 @@ def report(
     """A multipart/report about the delivery of one message.
 
     :param sender: the From header, such as ``Mail Delivery System <mailer-daemon@example.org>``.
-    :param text: the explanation for people.
+    :param text: the explanation for people. :param envelope_id: ENVID as given, in xtext.
     :param returned: the header of the message (its first 64 KB are sent back), or all of it if
         ``returned_whole``.
     """
@@ -87,7 +88,7 @@ def delivery_status(
     """The machine-readable part (RFC 3464 2), with its MIME header."""
     message = []
     if envelope_id:
-        message.append(_line("Original-Envelope-Id", envelope_id))
+        message.append(_line("Original-Envelope-Id", _plain(envelope_id)))
     message.append(_line("Reporting-MTA", f"dns; {reporting_mta}"))
     if arrival is not None:
         message.append(_line("Arrival-Date", format_date(arrival)))
@@ -95,7 +96,8 @@ def delivery_status(
     for recipient in recipients:
         rows = []
         if recipient.original:
-            rows.append(_line("Original-Recipient", recipient.original))
+            kind, _, address = recipient.original.partition(";")
+            rows.append(_line("Original-Recipient", f"{kind};{_plain(address)}"))
         kind = "rfc822" if recipient.final.isascii() else "utf-8"
         rows.append(_line("Final-Recipient", f"{kind}; {recipient.final}"))
         rows.append(_line("Action", recipient.action))
@@ -115,6 +117,11 @@ def delivery_status(
     # RFC 6533 3: addresses beyond ASCII need the type that may hold them.
     head = b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
     return head + body
+
+
+def _plain(xtext: str) -> str:
+    """What xtext stands for (RFC 3461 4, RFC 3464 2.2.1 and 2.3.1): ``+41`` is ``A``."""
+    return re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), xtext)
 
 
 def _line(name: str, value: str) -> bytes:

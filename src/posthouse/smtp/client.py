@@ -89,11 +89,13 @@ def tls_context(host: str, verify: bool) -> Any:
     return optionsForClientTLS(host) if verify else _Opportunistic(host)
 
 
-def _result(recipient: str, answer: Answer, host: str, tls: str, outcome: str = "") -> RecipientResult:
+def _result(
+    recipient: str, answer: Answer, host: str, tls: str, outcome: str = "", dsn: bool = False
+) -> RecipientResult:
     if not outcome:
         outcome = "sent" if answer.good else "failed" if answer.code >= 500 else "retry"
     enhanced = answer.enhanced or {"sent": "2.0.0", "failed": "5.0.0", "retry": "4.0.0"}[outcome]
-    return RecipientResult(recipient, outcome, answer.code, enhanced, answer.text, host, tls)
+    return RecipientResult(recipient, outcome, answer.code, enhanced, answer.text, host, tls, dsn)
 
 
 def _ours(code: int, enhanced: str, text: str) -> Answer:
@@ -217,7 +219,8 @@ class Relay:
 
         def settle(recipients: list[str], answer: Answer, outcome: str = "") -> list[RecipientResult]:
             for recipient in recipients:
-                results[recipient] = _result(recipient, answer, hop.host, talk.tls, outcome)
+                dsn = answer.good and talk.offers("DSN")
+                results[recipient] = _result(recipient, answer, hop.host, talk.tls, outcome, dsn)
             return [results[recipient] for recipient in job.recipients if recipient in results]
 
         everyone = list(job.recipients)
