@@ -98,6 +98,24 @@ class Folder:
     def count(self, floor: Arrival, below: Arrival, cap: int) -> int:
         return min(cap, sum(1 for m in self.items.values() if floor <= m.arrival < below))
 
+    # Conversations: here every fourth item belongs to the same one.
+    def kindred(self, target: Arrival, limit: int) -> Sequence[Mark]:
+        below = [n for n, m in self.items.items() if m.arrival < target]
+        return self._newest(self.alive(below, target), limit)
+
+    def companions(self, numbers: Iterable[int], target: Arrival, limit: int) -> Sequence[Mark]:
+        named = {n % 4 for n in numbers}
+        return self._newest(
+            [n for n, m in self.items.items() if n % 4 in named and m.arrival < target], limit
+        )
+
+    def alive(self, numbers: Iterable[int], target: Arrival) -> frozenset[int]:
+        inside = {n % 4 for n, m in self.items.items() if m.arrival >= target}
+        return frozenset(n for n in numbers if n in self.items and n % 4 in inside)
+
+    def _newest(self, numbers: Iterable[int], limit: int) -> Sequence[Mark]:
+        return sorted((self.items[n].mark() for n in numbers), key=lambda m: m.arrival, reverse=True)[:limit]
+
 
 class Server:
     """One collection of one device, on record as two generations."""
@@ -110,6 +128,7 @@ class Server:
         self.new_key = ""
         self.new = Generation()
         self.made: dict[int, int] = {}
+        self.together = False
 
     def fresh(self) -> str:
         self.serial += 1
@@ -159,7 +178,7 @@ class Server:
             at = self.folder.set(number, group, value)
             state = knowledge.changed_here(state, before, ChangeGroup(group), at)
         if changes:
-            batch, state = window.decide(state, self.folder, target, size)
+            batch, state = window.decide(state, self.folder, target, size, conversations=self.together)
         else:
             batch = Batch()
         generation = next_generation(
@@ -291,10 +310,20 @@ class Phone(RuleBasedStateMachine):
         if self.key != "0" and self.server.new_key:
             state = self.server.new.state
             target = min(self.target, state.floor)
-            batch, _ = window.decide(state, self.folder, target, 512)
-            assert window.is_news(state, self.folder, self.target) == (batch.size > 0)
+            together = self.server.together
+            batch, _ = window.decide(state, self.folder, target, 512, conversations=together)
+            news = window.is_news(state, self.folder, self.target, conversations=together)
+            assert news == (batch.size > 0)
 
     def teardown(self) -> None:
+        self._rest()
+        members = {n: m.values for n, m in self.folder.items.items() if m.arrival >= self.target}
+        assert self.held == members, f"phone {self.held} mailbox {members}"
+        assert not window.is_news(self.server.new.state, self.folder, self.target)
+        assert window.estimate(self.server.new.state, self.folder, self.target, 512) == 0
+
+    def _rest(self) -> None:
+        """Sync until nothing is left to say."""
         for _ in range(400):
             before = self.key
             answer = self.server.sync(self.key, 4, self.target, self.pending, True)
@@ -314,10 +343,6 @@ class Phone(RuleBasedStateMachine):
                 break
         else:
             raise AssertionError("the collection never came to rest")
-        members = {n: m.values for n, m in self.folder.items.items() if m.arrival >= self.target}
-        assert self.held == members, f"phone {self.held} mailbox {members}"
-        assert not window.is_news(self.server.new.state, self.folder, self.target)
-        assert window.estimate(self.server.new.state, self.folder, self.target, 512) == 0
         final = self.server.new.state
         assert not final.told and not final.maybe and not final.lacking and not final.gone
 

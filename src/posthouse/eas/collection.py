@@ -7,6 +7,7 @@ what to tell it, and the two generations of its state. Nothing here waits, and n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from attrs import define, field, frozen
 
@@ -27,7 +28,7 @@ from posthouse.eas.orders import SUCCESS, Author, Order, Response, obey
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.window import Batch
 from posthouse.model import Arrival, Folder, FolderType, Gone, Item, Mark
-from posthouse.store import changes, devices, folders, numbers
+from posthouse.store import changes, conversations, devices, folders, numbers
 from posthouse.store.transaction import Transaction
 
 # MS-ASCMD 2.2.3.177.17, Status (Sync)
@@ -91,6 +92,17 @@ class FolderFeed:
     def count(self, floor: Arrival, below: Arrival, cap: int) -> int:
         return changes.count_between(self.tx, self.folder_id, floor, below, cap)
 
+    def kindred(self, target: Arrival, limit: int) -> Sequence[Mark]:
+        return conversations.kindred(self.tx, self.mailbox_id, self.folder_id, target, limit)
+
+    def companions(self, numbers: Iterable[int], target: Arrival, limit: int) -> Sequence[Mark]:
+        return conversations.companions(
+            self.tx, self.mailbox_id, self.folder_id, list(numbers), target, limit
+        )
+
+    def alive(self, numbers: Iterable[int], target: Arrival) -> frozenset[int]:
+        return frozenset(conversations.alive(self.tx, self.mailbox_id, self.folder_id, list(numbers), target))
+
 
 @frozen
 class Ask:
@@ -100,7 +112,7 @@ class Ask:
     :ivar window: None when absent.
     :ivar options: None when there is no Options block: then the last one holds.
     :ivar supported: None when there is no Supported element.
-    :ivar conversations: whether there is a ConversationMode element, whatever it says.
+    :ivar conversations: what the ConversationMode element says; None when there is none: then the last holds.
     """
 
     collection_id: str
@@ -112,7 +124,7 @@ class Ask:
     deletes_as_moves: bool = True
     class_name: str = ""
     orders: tuple[Order, ...] = ()
-    conversations: bool = False
+    conversations: bool | None = None
 
     @property
     def wants_changes(self) -> bool:
@@ -222,7 +234,7 @@ def _check_class(ask: Ask, folder: Folder) -> None:
         have (R3041-3061, R3080), commands for the recipient cache, which is read only (R756).
     """
     item_class = folder.type.item_class
-    if ask.conversations and item_class != "Email":
+    if ask.conversations is not None and item_class != "Email":
         raise StatusError(PROTOCOL_ERROR, f"ConversationMode for {item_class}")
     if ask.options is not None and not filter_fits(item_class, ask.options.filter_type):
         raise StatusError(PROTOCOL_ERROR, f"FilterType {ask.options.filter_type} for {item_class}")
@@ -247,6 +259,7 @@ def _begin(tx: Transaction, desk: Desk, ask: Ask, folder: Folder) -> Outcome:
         options=options.to_json(),
         supported=ask.supported,
         filter_type=options.filter_type,
+        conversations=bool(ask.conversations),
         at=desk.now,
     )
     key = desk.fresh()
@@ -262,6 +275,7 @@ def _begin(tx: Transaction, desk: Desk, ask: Ask, folder: Folder) -> Outcome:
 
 def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base) -> Outcome:
     options = ask.options if ask.options is not None else MailOptions.from_json(base.proved.options or {})
+    together = ask.conversations if ask.conversations is not None else base.proved.conversations
     feed = FolderFeed(tx, desk.mailbox_id, folder.id)
     state = base.start
     results: dict[str, AddResult] = {}
@@ -277,18 +291,19 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
         size = min(shrunk(ask.window or 100, base.attempts), desk.room)
         again = _due_again(tx, desk.device, folder, state, desk.now)
         before = state
-        batch, state = window.decide(before, feed, target, min(size, _LIKELY), again)
+        decide = partial(window.decide, conversations=together)
+        batch, state = decide(before, feed, target, min(size, _LIKELY), again)
         if base.attempts >= GIVE_UP and len(batch.adds) == 1 and batch.size == 1:
             # This one item is all that was left in the window, and still no answer took root.
             put_aside = [(batch.adds[0], "the device never confirmed an answer with this item")]
             before = knowledge.set_aside(before, batch.adds)
-            batch, state = window.decide(before, feed, target, size)
+            batch, state = decide(before, feed, target, size)
         found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
         if fitting == batch.size and batch.more and size > _LIKELY:
-            batch, state = window.decide(before, feed, target, size, again)
+            batch, state = decide(before, feed, target, size, again)
             found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
         if fitting < batch.size:
-            batch, state = window.decide(before, feed, target, fitting, again)
+            batch, state = decide(before, feed, target, fitting, again)
             found.update(changes.items(tx, folder.id, [one for one in batch.adds if one not in found]))
         offered = tuple(again & set(batch.adds))
     # An older key that asks for no changes and brings none is left as it is: nothing was said (R3125).
@@ -300,6 +315,7 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
         options=options.to_json(),
         supported=ask.supported if ask.supported is not None else base.proved.supported,
         filter_type=options.filter_type,
+        conversations=together,
         results=results,
         at=desk.now,
     )
@@ -325,6 +341,7 @@ def _worth_keeping(base: Base, generation: Generation) -> bool:
     """Whether a silent step forward is written down all the same."""
     return (
         (generation.options or {}) != (base.proved.options or {})
+        or generation.conversations != base.proved.conversations
         or generation.state.high - base.start.high >= _QUIET_NUMBERS
         or generation.at - base.proved.at >= _QUIET_TIME
     )
@@ -385,7 +402,8 @@ def has_news(tx: Transaction, mailbox_id: int, device: int, folder: Folder, now:
         return None
     feed = FolderFeed(tx, mailbox_id, folder.id)
     again = _due_again(tx, device, folder, generation.state, now)
-    return window.is_news(generation.state, feed, cut_off(generation.filter_type, now), again)
+    target = cut_off(generation.filter_type, now)
+    return window.is_news(generation.state, feed, target, again, generation.conversations)
 
 
 def _due_again(tx: Transaction, device: int, folder: Folder, state: State, now: int) -> frozenset[int]:
@@ -397,10 +415,18 @@ def _due_again(tx: Transaction, device: int, folder: Folder, state: State, now: 
 
 
 def count_news(
-    tx: Transaction, mailbox_id: int, device: int, folder: Folder, key: str, filter_type: int, now: int
+    tx: Transaction,
+    mailbox_id: int,
+    device: int,
+    folder: Folder,
+    key: str,
+    filter_type: int,
+    now: int,
+    together: bool = False,
 ) -> int:
     """GetItemEstimate: how many commands the Syncs to come will carry under ``key``; proves nothing.
 
+    :param together: ConversationMode.
     :raises StatusError: 3, the device never began with key 0; 4, the key fits no generation.
     """
     row = devices.load_state(tx, device, str(folder.number))
@@ -411,4 +437,4 @@ def count_news(
     if base is None:
         raise StatusError(4)
     feed = FolderFeed(tx, mailbox_id, folder.id)
-    return window.estimate(base.start, feed, cut_off(filter_type, now), 1 << 20)
+    return window.estimate(base.start, feed, cut_off(filter_type, now), 1 << 20, together)

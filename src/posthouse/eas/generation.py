@@ -50,6 +50,7 @@ class AddResult:
 class Generation:
     """The state under one key.
 
+    :ivar conversations: whether ConversationMode is on, which holds until it is said anew.
     :ivar options: the sticky Options block of the last request that had one, as JSON, or None.
     :ivar results: what `posthouse.eas.orders.memory_key` says -> result, of the request that made this generation.
     :ivar carried: items that the device may hold if it got this answer, beyond what the generation before knew.
@@ -62,6 +63,7 @@ class Generation:
     options: Any = None
     supported: tuple[str, ...] | None = None
     filter_type: int = 0
+    conversations: bool = False
     results: Mapping[str, AddResult] = field(factory=dict)
     carried: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
@@ -74,6 +76,7 @@ class Generation:
             "o": self.options,
             "u": self.supported,
             "f": self.filter_type,
+            "v": self.conversations,
             "r": {key: result.to_json() for key, result in self.results.items()},
             "c": self.carried,
             "d": self.dropped,
@@ -91,6 +94,7 @@ class Generation:
             options=value.get("o"),
             supported=tuple(supported) if supported is not None else None,
             filter_type=value.get("f", 0),
+            conversations=bool(value.get("v")),
             results={key: AddResult.from_json(r) for key, r in value.get("r", {}).items()},
             carried=tuple(value.get("c", ())),
             dropped=tuple(value.get("d", ())),
@@ -146,6 +150,7 @@ def next_generation(
     options: Any,
     supported: tuple[str, ...] | None,
     filter_type: int,
+    conversations: bool = False,
     results: Mapping[str, AddResult],
     at: int = 0,
 ) -> Generation:
@@ -155,6 +160,7 @@ def next_generation(
         options=options,
         supported=supported,
         filter_type=filter_type,
+        conversations=conversations,
         results=results,
         carried=tuple(sorted(set(batch.adds) | base.start.maybe)),
         dropped=tuple(sorted(set(batch.soft_deletes) | base.start.lacking)),

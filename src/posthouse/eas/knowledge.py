@@ -22,6 +22,8 @@ The state is small, and its size does not depend on the folder:
     have dropped, changes it had made under that key.
 ``aside``
     Items set aside as broken; the device does not have them.
+``kin``, ``owed``, ``ties``
+    Older mail that belongs to the collection for the sake of its conversation (`posthouse.eas.kinship`).
 """
 
 from __future__ import annotations
@@ -57,6 +59,9 @@ class State:
     lacking: frozenset[int] = frozenset()
     mine: Mapping[int, Groups] = field(factory=dict)
     aside: frozenset[int] = frozenset()
+    kin: frozenset[int] = frozenset()
+    owed: frozenset[int] = frozenset()
+    ties: Arrival | None = None
 
     @classmethod
     def begin(cls, top: int) -> State:
@@ -78,9 +83,13 @@ class State:
             ("m", self.maybe),
             ("l", self.lacking),
             ("a", self.aside),
+            ("k", self.kin),
+            ("o", self.owed),
         ):
             if numbers:
                 out[key] = sorted(numbers)
+        if self.ties is not None:
+            out["y"] = [self.ties.received, self.ties.number]
         return out
 
     @classmethod
@@ -104,6 +113,9 @@ class State:
             maybe=frozenset(value.get("m", ())),
             lacking=frozenset(value.get("l", ())),
             aside=frozenset(value.get("a", ())),
+            kin=frozenset(value.get("k", ())),
+            owed=frozenset(value.get("o", ())),
+            ties=Arrival(*value["y"]) if "y" in value else None,
         )
 
 
@@ -160,7 +172,8 @@ def removed_here(state: State, number: int) -> State:
 
 def set_aside(state: State, numbers: Iterable[int]) -> State:
     """These items could not be made readable for the device: it does not have them (rule 16)."""
-    return evolve(state, aside=state.aside | frozenset(numbers))
+    broken = frozenset(numbers)
+    return evolve(state, aside=state.aside | broken, kin=state.kin - broken, owed=state.owed - broken)
 
 
 def rolled_back(older: State, newer: State, carried: Iterable[int], dropped: Iterable[int]) -> State:

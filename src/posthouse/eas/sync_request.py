@@ -147,6 +147,7 @@ def _merged(ask: Ask, before: Ask) -> Ask:
         ask,
         window=ask.window if ask.window is not None else before.window,
         options=ask.options if ask.options is not None else before.options,
+        conversations=ask.conversations if ask.conversations is not None else before.conversations,
     )
 
 
@@ -197,6 +198,7 @@ def _ask(element: Element) -> Ask:
     supported = element.find(AirSync.Supported)
     commands = element.find(AirSync.Commands)
     as_moves = element.find(AirSync.DeletesAsMoves)
+    together = element.find(AirSync.ConversationMode)
     return Ask(
         collection_id=element.text(AirSync.CollectionId) or "",
         key=element.text(AirSync.SyncKey) or "0",
@@ -209,7 +211,8 @@ def _ask(element: Element) -> Ask:
         orders=tuple(_order(child) for child in commands.children if child.tag in _KINDS)
         if commands is not None
         else (),
-        conversations=element.find(AirSync.ConversationMode) is not None,
+        # MS-ASCON R116: present without a value it is on.
+        conversations=flag(together) if together is not None else None,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from attrs import evolve, frozen
 
+from posthouse.eas import kinship
 from posthouse.eas.knowledge import NOTHING, State, numbers_of
 from posthouse.model import Arrival, ChangeGroup, Gone, Mark
 
@@ -52,6 +53,15 @@ class Feed(Protocol):
     def count(self, floor: Arrival, below: Arrival, cap: int) -> int:
         """How many living items lie in floor <= arrival < below, at most cap."""
 
+    def kindred(self, target: Arrival, limit: int) -> Sequence[Mark]:
+        """Living items below target with one at or above it in their conversation, newest first."""
+
+    def companions(self, numbers: Iterable[int], target: Arrival, limit: int) -> Sequence[Mark]:
+        """Living items below target in the conversations of these, newest first."""
+
+    def alive(self, numbers: Iterable[int], target: Arrival) -> frozenset[int]:
+        """Those of the items that have one at or above target in their conversation."""
+
 
 @frozen
 class Batch:
@@ -71,8 +81,9 @@ class Batch:
 class _Draft:
     """The batch while it is being made: counts the room, remembers what was put where."""
 
-    def __init__(self, state: State, room: int) -> None:
+    def __init__(self, state: State, room: int, conversations: bool = False) -> None:
         self.room = room
+        self.conversations = conversations
         self.adds: list[int] = []
         self.changes: dict[int, frozenset[ChangeGroup]] = {}
         self.deletes: list[int] = []
@@ -88,6 +99,12 @@ class _Draft:
         self.maybe = set(state.maybe)
         self.lacking = set(state.lacking)
         self.aside = set(state.aside)
+        self.kin = set(state.kin)
+        self.owed = set(state.owed)
+        self.ties = state.ties
+        # With ConversationMode: what came into the folder, inside the filter and below it.
+        self.fresh: list[int] = []
+        self.late: list[int] = []
 
     def full(self) -> bool:
         """No room for another piece of news: then there is more."""
@@ -100,7 +117,7 @@ class _Draft:
         """Does the device have it, as far as proved answers tell?"""
         if number in self.aside:
             return False
-        return (number <= self.newest and arrival >= self.floor) or number in self.extra
+        return (number <= self.newest and arrival >= self.floor) or number in self.extra or number in self.kin
 
     def add(self, number: int) -> None:
         self.adds.append(number)
@@ -121,7 +138,7 @@ class _Draft:
     def _forget(self, number: int) -> None:
         self.room -= 1
         self.told.pop(number, None)
-        for known in (self.extra, self.maybe, self.lacking):
+        for known in (self.extra, self.maybe, self.lacking, self.kin, self.owed):
             known.discard(number)
 
 
@@ -133,6 +150,7 @@ def decide(
     again: frozenset[int] = frozenset(),
     *,
     fill: bool = True,
+    conversations: bool = False,
 ) -> tuple[Batch, State]:
     """What to tell the device now, and what it will know when it has proved the answer.
 
@@ -140,14 +158,18 @@ def decide(
     :param window: at most so many commands.
     :param again: items once set aside that are offered again.
     :param fill: False leaves the first fill where it stands.
+    :param conversations: ConversationMode, see `posthouse.eas.kinship`.
     """
-    draft = _Draft(state, window)
-    for step in (_settle_doubts, _tell_changes, _raise_floor, _tell_additions, _fill):
+    draft = _Draft(state, window, conversations)
+    for step in (_settle_doubts, _tell_changes, _raise_floor, kinship.age, _tell_additions, _fill):
         if step is not _fill or fill:
             step(draft, feed, target)
         if draft.more:
             break
-    else:
+    kinship.learn(draft, feed, target)
+    if not draft.more:
+        kinship.tell(draft, feed, target)
+    if not draft.more:
         _offer_again(draft, feed, target, again)
     following = evolve(
         state,
@@ -161,6 +183,9 @@ def decide(
         maybe=frozenset(draft.maybe),
         lacking=frozenset(draft.lacking),
         aside=frozenset(draft.aside),
+        kin=frozenset(draft.kin),
+        owed=frozenset(draft.owed),
+        ties=draft.ties,
     )
     batch = Batch(
         tuple(draft.adds),
@@ -178,6 +203,8 @@ def _settle_doubts(draft: _Draft, feed: Feed, target: Arrival) -> None:
     if not doubtful:
         return
     living = feed.marks(doubtful)
+    outside = [number for number, mark in living.items() if mark.arrival < target]
+    related = kinship.related(draft, feed, outside, target)
     for number in sorted(doubtful):
         mark = living.get(number)
         if mark is None:
@@ -192,6 +219,19 @@ def _settle_doubts(draft: _Draft, feed: Feed, target: Arrival) -> None:
             if mark.arrival >= draft.floor and draft.knows(number, mark.arrival):
                 draft.maybe.discard(number)  # leaves when the floor rises
                 draft.lacking.discard(number)
+                continue
+            if number in related and (number in draft.kin or number in draft.owed or kinship.has_room(draft)):
+                if number in draft.kin and number not in draft.lacking:
+                    draft.maybe.discard(number)
+                elif number in draft.extra and number not in draft.lacking:
+                    draft.extra.discard(number)
+                    draft.maybe.discard(number)
+                    draft.kin.add(number)
+                else:
+                    # Told as an Add in its turn; until then it stays in doubt.
+                    draft.kin.discard(number)
+                    draft.extra.discard(number)
+                    draft.owed.add(number)
                 continue
             if draft.full():
                 return
@@ -265,7 +305,7 @@ def _tell_gone(draft: _Draft, stone: Gone) -> bool:
     if number in draft.deletes:
         return True
     if number in draft.gone or not draft.knows(number, stone.arrival):
-        for known in (draft.gone, draft.extra, draft.aside):
+        for known in (draft.gone, draft.extra, draft.aside, draft.kin, draft.owed):
             known.discard(number)
         draft.told.pop(number, None)
         return True
@@ -282,9 +322,13 @@ def _raise_floor(draft: _Draft, feed: Feed, target: Arrival) -> None:
     """
     while draft.floor < target:
         page = feed.leaving(draft.floor, target, PAGE)
+        related = kinship.related(draft, feed, [mark.number for mark in page], target)
         for mark in page:
             number = mark.number
-            if draft.knows(number, mark.arrival):
+            if number in related and draft.knows(number, mark.arrival) and kinship.has_room(draft):
+                draft.extra.discard(number)
+                draft.kin.add(number)
+            elif draft.knows(number, mark.arrival):
                 if draft.full():
                     return
                 draft.soft_delete(number)
@@ -308,6 +352,8 @@ def _tell_additions(draft: _Draft, feed: Feed, target: Arrival) -> None:
                     return
                 draft.add(number)
             draft.newest = number
+            if draft.conversations:
+                (draft.fresh if mark.arrival >= target else draft.late).append(number)
         if len(page) < PAGE:
             draft.newest = max(draft.newest, feed.top())
             return
@@ -322,8 +368,9 @@ def _fill(draft: _Draft, feed: Feed, target: Arrival) -> None:
             return
         for mark in page:
             number = mark.number
-            if number in draft.extra:
+            if number in draft.extra or number in draft.kin:
                 draft.extra.discard(number)
+                draft.kin.discard(number)
             elif number not in draft.aside and number not in draft.adds:
                 if draft.full():
                     return
@@ -347,21 +394,27 @@ def _offer_again(draft: _Draft, feed: Feed, target: Arrival, again: frozenset[in
         draft.add(number)
 
 
-def is_news(state: State, feed: Feed, target: Arrival, again: frozenset[int] = frozenset()) -> bool:
+def is_news(
+    state: State,
+    feed: Feed,
+    target: Arrival,
+    again: frozenset[int] = frozenset(),
+    conversations: bool = False,
+) -> bool:
     """Would a Sync deliver anything? The question of Ping and of a hanging Sync.
 
     A cut-off that rose is no reason to wake a device (MS-ASCMD R5598): the floor is not raised here.
     """
-    batch, _ = decide(state, feed, min(target, state.floor), 1, again)
+    batch, _ = decide(state, feed, min(target, state.floor), 1, again, conversations=conversations)
     return batch.size > 0
 
 
-def estimate(state: State, feed: Feed, target: Arrival, cap: int) -> int:
+def estimate(state: State, feed: Feed, target: Arrival, cap: int, conversations: bool = False) -> int:
     """How many commands the Syncs to come will carry, at most ``cap`` (GetItemEstimate)."""
     counted = 0
     while counted < cap:
         # Everything before the fill is counted by the decision itself, the fill by the index.
-        batch, state = decide(state, feed, target, PAGE, fill=False)
+        batch, state = decide(state, feed, target, PAGE, fill=False, conversations=conversations)
         counted += batch.size
         if not batch.more:
             break

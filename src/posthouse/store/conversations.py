@@ -7,13 +7,16 @@ is moved is moved as every other item: with a number, a tombstone and news. Sent
 
 from __future__ import annotations
 
-from posthouse.model import Folder, FolderType
+from collections.abc import Sequence
+
+from posthouse.model import Arrival, Folder, FolderType, Mark
 from posthouse.store.changes import item_by_number
 from posthouse.store.folders import folder_by_id
 from posthouse.store.items import move_item
+from posthouse.store.rows import MARK_COLUMNS, padded
 from posthouse.store.transaction import Transaction
 
-__all__ = ["MOST_RULES", "exists", "follow", "gather", "keep_rule"]
+__all__ = ["MOST_RULES", "alive", "companions", "exists", "follow", "gather", "keep_rule", "kindred"]
 
 #: rules of one mailbox; the oldest give way
 MOST_RULES = 1000
@@ -102,3 +105,54 @@ def follow(tx: Transaction, mailbox_id: int, number: int) -> int:
         _count(tx, mailbox_id)
         return number
     return move_item(tx, item, folder)
+
+
+# What a folder holds of a conversation (ConversationMode)
+
+
+def kindred(tx: Transaction, mailbox_id: int, folder_id: int, target: Arrival, limit: int) -> list[Mark]:
+    """Items of a folder below ``target`` with one at or above it in their conversation, newest arrival first."""
+    rows = tx.execute(
+        f"SELECT {MARK_COLUMNS} FROM item WHERE mailbox_id = ? AND folder_id = ? AND hidden = 0 "
+        "AND (received, number) < (?, ?) AND conversation IN (SELECT n.conversation FROM item n WHERE "
+        "n.folder_id = ? AND n.hidden = 0 AND (n.received, n.number) >= (?, ?)) "
+        "ORDER BY received DESC, number DESC LIMIT ?",
+        (mailbox_id, folder_id, *_pair(target), folder_id, *_pair(target), limit),
+    )
+    return [Mark(*row) for row in rows]
+
+
+def companions(
+    tx: Transaction, mailbox_id: int, folder_id: int, numbers: Sequence[int], target: Arrival, limit: int
+) -> list[Mark]:
+    """Items of a folder below ``target`` in the conversations of these."""
+    found: dict[int, Mark] = {}
+    for places, portion in padded(numbers):
+        rows = tx.execute(
+            f"SELECT {MARK_COLUMNS} FROM item WHERE mailbox_id = ? AND folder_id = ? AND hidden = 0 "
+            "AND (received, number) < (?, ?) AND conversation IN (SELECT n.conversation FROM item n WHERE "
+            f"n.mailbox_id = ? AND n.number IN ({places})) ORDER BY received DESC, number DESC LIMIT ?",
+            (mailbox_id, folder_id, *_pair(target), mailbox_id, *portion, limit),
+        )
+        found.update((row[0], Mark(*row)) for row in rows)
+    return list(found.values())
+
+
+def alive(
+    tx: Transaction, mailbox_id: int, folder_id: int, numbers: Sequence[int], target: Arrival
+) -> list[int]:
+    """Those of the items of a folder that have one at or above ``target`` in their conversation there."""
+    found: list[int] = []
+    for places, portion in padded(numbers):
+        rows = tx.execute(
+            f"SELECT i.number FROM item i WHERE i.folder_id = ? AND i.number IN ({places}) AND EXISTS "
+            "(SELECT 1 FROM item n WHERE n.mailbox_id = ? AND n.conversation = i.conversation "
+            "AND n.folder_id = ? AND (n.received, n.number) >= (?, ?) AND n.hidden = 0)",
+            (folder_id, *portion, mailbox_id, folder_id, *_pair(target)),
+        )
+        found += [row[0] for row in rows]
+    return found
+
+
+def _pair(arrival: Arrival) -> tuple[int, int]:
+    return arrival.received, arrival.number

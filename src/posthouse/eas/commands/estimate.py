@@ -5,7 +5,7 @@ from __future__ import annotations
 from posthouse.eas import collection
 from posthouse.eas.call import Call
 from posthouse.eas.content.options import filter_fits, read_options
-from posthouse.eas.grammar import MANY, Child, Rule
+from posthouse.eas.grammar import MANY, Child, Rule, flag
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import Status, StatusError
 from posthouse.store.transaction import Transaction
@@ -72,6 +72,8 @@ class GetItemEstimate(Command):
         name = element.text(G.CollectionId) or ""
         key = element.text(AirSync.SyncKey)
         filter_type, cap = self._filter(element)
+        # R2096, R2097: only what this request says.
+        together = flag(element.find(AirSync.ConversationMode))
         mailbox, device, now = call.account.mailbox_id, call.device.id, call.now()
 
         def count(tx: Transaction) -> int:
@@ -86,7 +88,7 @@ class GetItemEstimate(Command):
             if not filter_fits(item_class, filter_type):
                 # R3005-3024: strange, but so it is written, and of the whole command.
                 raise StatusError(Status.SERVER_ERROR, f"FilterType {filter_type} for {item_class}")
-            return collection.count_news(tx, mailbox, device, folder, key, filter_type, now)
+            return collection.count_news(tx, mailbox, device, folder, key, filter_type, now, together)
 
         try:
             counted: int = await call.read(count)

@@ -261,7 +261,13 @@ class Sync(Command):
                 data = drafts.whole_change(data)
             elements.append(_with_data(AirSync.Change, number, data))
         adds = [items[number] for number in batch.adds if number in items]
-        data_of = await self._rendered(call, adds, outcome)
+        # ASCMD R2108: what is there only for its conversation comes with its preview, but without its body.
+        kin = outcome.generation.state.kin if outcome.generation is not None else frozenset()
+        data_of = await self._rendered(call, [item for item in adds if item.number not in kin], outcome)
+        relatives = [item for item in adds if item.number in kin]
+        if relatives:
+            bare = evolve(outcome, options=outcome.options.without_bodies())
+            data_of.update(await self._rendered(call, relatives, bare))
         elements += [
             _with_data(AirSync.Add, item.number, data_of[item.number])
             for item in adds

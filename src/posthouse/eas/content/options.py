@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from posthouse.eas.grammar import flag, number
 from posthouse.eas.statuses import Status, StatusError
@@ -93,6 +93,15 @@ class MailOptions:
             body_part=_load(part) if part is not None else None,
             max_items=value.get("max", 0),
             rights_management=bool(value.get("rights")),
+        )
+
+    def without_bodies(self) -> MailOptions:
+        """The same, with nothing of a body but its size and its preview."""
+        preferences = self.bodies or (BodyPreference(PLAIN),)
+        return evolve(
+            self,
+            bodies=tuple(evolve(one, truncation=0, all_or_none=False) for one in preferences),
+            body_part=evolve(self.body_part, truncation=0) if self.body_part is not None else None,
         )
 
     def dumps(self) -> str:
