@@ -224,6 +224,15 @@ class RetryTests(RunnerCase):
         self.assertEqual(self.relay.jobs[-1].sender, "")
         self.assertIn(b"Final-Recipient: rfc822; far@there.example", self.relay.messages[-1])
 
+    def test_what_failed_may_be_sent_again_at_once(self) -> None:
+        """The same bytes within the hour are no repeat of what was never delivered."""
+        self.relay.answer = lambda recipient: (552, "5.2.2", "full")
+        for _ in range(2):
+            envelope = self.envelope("ann@here.example", "far@there.example", account=self.ann)
+            self.successResultOf(self.intake.accept(envelope, self.spooled(OUT)))
+            self.clock.advance(0)
+        self.assertEqual((len(self.relay.jobs), len(self.reports())), (2, 2))
+
     def test_a_report_that_fails_ends_in_silence(self) -> None:
         self.refuse(550, "5.1.1", "no")
         self.resolver.add("else.example")

@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.model import OutboxRow
-from posthouse.store import bodies, outbox
+from posthouse.model import ItemDraft, OutboxRow
+from posthouse.store import bodies, delivery, outbox
 from posthouse.store.outbox import OutboxDraft
 from tests.support.store import NOW, make_database, put
 
@@ -94,6 +94,22 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(listed, [later])
         everything = self.db.read_now(lambda tx: [row.id for row in outbox.listing(tx, 9, finished=True)])
         self.assertEqual(everything, [done, later, never])
+
+    def test_what_was_dropped_may_be_sent_again_what_was_sent_not(self) -> None:
+        def deliver() -> tuple[int, ...]:
+            draft = OutboxDraft(
+                account_id=1, sender="s@x", recipient="r@y", size=9, expires=NOW + 99, due=NOW
+            )
+            item = ItemDraft(received=NOW, size=9, message_id="<1@x>")
+            return self.db.write_now(
+                lambda tx: delivery.deliver(tx, self.body, item, [], "s@x", [draft], NOW)
+            ).outbox_ids
+
+        (number,) = deliver()
+        self.write(outbox.drop, number)
+        (number,) = deliver()
+        self.write(outbox.sent, number, "250", NOW)
+        self.assertEqual(deliver(), ())
 
     def test_held_rows_wait_for_the_administrator(self) -> None:
         number = self.add()

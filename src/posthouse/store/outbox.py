@@ -185,7 +185,17 @@ def sent(tx: Transaction, outbox_id: int, reply: str, now: int) -> bool:
 
 def failed(tx: Transaction, outbox_id: int, reply: str, now: int) -> bool:
     """It will never be delivered. False when the row was finished or dropped already."""
+    _expect_again(tx, outbox_id)
     return _end(tx, outbox_id, "failed", reply, now)
+
+
+def _expect_again(tx: Transaction, outbox_id: int) -> None:
+    """The same message is no repeat (``delivery.deliver``): nobody has got it."""
+    tx.execute(
+        "DELETE FROM recent_delivery WHERE (sha256, recipient, sender) IN (SELECT b.sha256, o.recipient, o.sender "
+        "FROM outbox o JOIN body b ON b.id = o.body_id WHERE o.id = ? AND o.state <> 'sent')",
+        (outbox_id,),
+    )
 
 
 def retry(tx: Transaction, outbox_id: int, due: int, reply: str, now: int) -> bool:
@@ -235,6 +245,7 @@ def listing(tx: Transaction, limit: int, *, finished: bool = False) -> list[Outb
 
 def drop(tx: Transaction, outbox_id: int) -> bool:
     """Remove a row without a trace. False when there is none."""
+    _expect_again(tx, outbox_id)
     body_id = tx.value("DELETE FROM outbox WHERE id = ? RETURNING body_id", (outbox_id,))
     if body_id is None:
         return False
