@@ -225,7 +225,7 @@ class MailServer(Service):
             size_limit=config.smtp.size_limit,
             auto_reply=auto_reply,
         )
-        sender = Sender(self.database, *self._way_out(), reporter, self.random, now)
+        sender = Sender(self.database, *self._way_out(), reporter, self.random, now, self.pool)
         self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
         self._mail_authentication()
 
@@ -244,7 +244,7 @@ class MailServer(Service):
             )
         self.signer = Signer(self.database, self.pool)
         if wanted.sign:
-            self.intake.signer = self.outbox.signer = self.signer
+            self.intake.signer = self.outbox.signer = self.runner.sender.signer = self.signer
 
     def _way_out(self) -> tuple[Any, Routes | None]:
         """The relay and the routes; the demo catches mail for elsewhere unless a smarthost is named."""

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from posthouse.errors import Malformed, TryLater
 from posthouse.model import NextHop, RecipientResult, RelayJob
 from posthouse.smtp.client import Relay, tls_context
 from posthouse.smtp.conversation import BLOCK, MAX_LINES, Timeouts
@@ -271,6 +272,32 @@ class DeliveryTests(Base):
         self.assertEqual(self.one(Net(m1=Server()), eight_bit=True), ("failed", 554, "5.6.3"))
         self.assertEqual(self.one(Net(m1=Server()), smtputf8=True), ("failed", 550, "5.6.7"))
         self.assertEqual(self.one(Net(m1=Server()), recipients=("ü@t.example",)), ("failed", 550, "5.6.7"))
+
+    def test_what_may_be_changed_goes_in_seven_bits(self) -> None:
+        server = Server()
+
+        async def seven_bit() -> RelayJob:
+            return RelayJob(
+                (), "x@here.example", ("x@there.example",), lambda start, stop: b"7"[start:stop], 1
+            )
+
+        found = self.one(Net(m1=server), eight_bit=True, seven_bit=seven_bit)
+        self.assertEqual((found[0], server.message), ("sent", b"7\r\n.\r\n"))
+
+        async def sealed() -> RelayJob:
+            raise Malformed("It is signed.")
+
+        self.assertEqual(
+            self.one(Net(m1=Server()), eight_bit=True, seven_bit=sealed), ("failed", 554, "5.6.3")
+        )
+
+        async def busy() -> RelayJob:
+            raise TryLater()
+
+        self.assertEqual(self.one(Net(m1=Server()), eight_bit=True, seven_bit=busy), ("retry", 451, "4.6.3"))
+        server = Server("8BITMIME")
+        self.assertEqual(self.one(Net(m1=server), eight_bit=True, seven_bit=sealed)[0], "sent")
+        self.assertIn(" BODY=8BITMIME", server.heard[1])
 
     def test_smtputf8(self) -> None:
         server = Server("SMTPUTF8", "8BITMIME")

@@ -18,6 +18,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from posthouse.delivery.bounce import Original, Report, Reporter
+from posthouse.delivery.message import Message, message_of
 from posthouse.delivery.routes import Routes, Verdict
 from posthouse.delivery.schedule import (
     next_attempt,
@@ -25,10 +26,12 @@ from posthouse.delivery.schedule import (
     wants_failure_report,
     wants_success_report,
 )
-from posthouse.errors import NoSuchItem, PosthouseError, TryLater
+from posthouse.delivery.signing import Signer
+from posthouse.errors import NoSuchItem, PosthouseError, TooLarge, TryLater
 from posthouse.interfaces import IDatabase, IRelay
 from posthouse.mime.addresses import fold_address
-from posthouse.mime.compose import header_end
+from posthouse.mime.compose import edit_headers, header_end
+from posthouse.mime.downgrade import seven_bit
 from posthouse.mime.report import RecipientStatus
 from posthouse.model import BodyRef, NextHop, OutboxRow, RecipientResult, RelayJob
 from posthouse.store import bodies, outbox, queue_orders
@@ -38,6 +41,8 @@ __all__ = ["Attempt", "Leased", "Outcome", "Sender"]
 _HEAD = 65_536
 _REPLY = 1000
 _RETURNED = 1 << 20  # bytes of a message that is sent back as a whole
+_CONVERTED = 32 << 20  # bytes of a message that is converted to 7 bits
+_SIGNATURE = b"DKIM-Signature:"
 _LEASE = 30 * 60_000  # ms; longer than any attempt may take
 
 # RFC 3463 3.2 and 3.3: bad mailbox, moved without a new address, mailbox disabled.
@@ -81,7 +86,11 @@ class Attempt:
 
 @define(eq=False)
 class Sender:
-    """Carries out attempts. ``routes`` None: the relay needs no route (the built-in catcher)."""
+    """Carries out attempts. ``routes`` None: the relay needs no route (the built-in catcher).
+
+    :param pool: ``run(function, *args)`` -> Deferred, for what blocks; None: it may block.
+    :param signer: signs anew what had to be changed for its next hop.
+    """
 
     database: IDatabase
     relay: IRelay
@@ -89,6 +98,8 @@ class Sender:
     reporter: Reporter
     random: Random
     now: Callable[[], int]
+    pool: Any = None
+    signer: Signer | None = None
 
     async def lease(self, attempt: Attempt) -> Leased:
         """Take the rows, moving their next attempt ahead first. Rows that somebody else took are left out."""
@@ -187,7 +198,10 @@ class Sender:
             )
             return front + rest
 
-        return RelayJob(
+        async def converted() -> RelayJob:
+            return await self._seven_bit(job)
+
+        job = RelayJob(
             hosts=hops,
             sender=first.sender,
             recipients=tuple(row.recipient for row in leased.rows),
@@ -202,7 +216,37 @@ class Sender:
             notify=tuple(row.notify for row in leased.rows),
             orcpt=tuple(row.orcpt for row in leased.rows),
             cid=f"out-{first.id}",
+            # RFC 6152 3: what others wrote and signed goes as it is, or not at all.
+            seven_bit=converted if all(row.own for row in leased.rows) else None,
         )
+        return job
+
+    async def _seven_bit(self, job: RelayJob) -> RelayJob:
+        """Our own message for a peer that takes 7-bit mail only, signed anew where it was.
+
+        :raises Malformed: it cannot be had so.
+        """
+        if job.size > _CONVERTED:
+            raise TooLarge("The message is too large to be converted to 7 bits.")
+        found = job.read(0, job.size)
+        data = found if isinstance(found, bytes) else await found
+        message: Message = await self._run(_converted, data)
+        signature = b""
+        if self.signer is not None and data.startswith(_SIGNATURE):
+            signature = await self.signer.fields(message, b"", self.now())
+        whole = signature + (message.data or b"")
+        return evolve(
+            job,
+            read=lambda start, stop: whole[start:stop],
+            size=len(whole),
+            eight_bit=False,
+            seven_bit=None,
+        )
+
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        if self.pool is None:
+            return function(*arguments)
+        return await self.pool.run(function, *arguments)
 
     async def _reports(
         self, leased: Leased, arrived: _Pairs, bounced: _Pairs, told: _Pairs, now: int
@@ -281,6 +325,12 @@ class Sender:
             _log_result(row, result, next((due for other, _, due in again if other is row), None))
         for report in lost:
             _log.warn("nobody to tell of a failure: {to}", event="outbox.untold", to=report.to)
+
+
+def _converted(data: bytes) -> Message:
+    if data.startswith(_SIGNATURE):
+        data = edit_headers(data, remove=("DKIM-Signature",))
+    return message_of(seven_bit(data))
 
 
 def _verdict(tx: Any, row: OutboxRow) -> Verdict | None:

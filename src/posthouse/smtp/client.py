@@ -30,6 +30,7 @@ from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from posthouse.errors import PosthouseError
 from posthouse.interfaces import IRelay
 from posthouse.model import NextHop, RecipientResult, RelayJob
 from posthouse.smtp.conversation import Answer, Broken, Clock, Conversation, Timeouts
@@ -224,6 +225,18 @@ class Relay:
             return [results[recipient] for recipient in job.recipients if recipient in results]
 
         everyone = list(job.recipients)
+        if (
+            job.eight_bit
+            and job.seven_bit is not None
+            and not talk.offers("8BITMIME")
+            and not _needs_utf8(job)
+        ):
+            try:
+                job = await job.seven_bit()
+            except PosthouseError as error:
+                if error.temporary:
+                    return settle(everyone, _ours(451, "4.6.3", f"Not converted: {error.public}"), "retry")
+                return settle(everyone, _ours(554, "5.6.3", f"The server is 7-bit only. {error.public}"))
         refusal = _cannot(talk, job)
         if refusal is not None:
             return settle(everyone, refusal)
