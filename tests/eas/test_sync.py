@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -512,6 +514,20 @@ class RequestTests(SynchronousTestCase):
                 "UPDATE mailbox SET tombstone_horizon = counter WHERE id = ?", (room.account.mailbox_id,)
             )
         )
+        self.assertEqual(status(phone.ask()), "3")
+
+    def test_what_an_administrator_forgets_during_a_request_stays_forgotten(self) -> None:
+        room = Room()
+        phone = Mirror(room).prime()
+        room.mail()
+        real = room.db.read
+
+        def read(function: Callable[..., object]) -> Deferred[object]:
+            found = real(function)
+            room.do(lambda tx: devices.forget_state(tx, room.device.id, phone.name))
+            return found
+
+        self.patch(room.db, "read", read)
         self.assertEqual(status(phone.ask()), "3")
 
 

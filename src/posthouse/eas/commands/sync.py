@@ -127,7 +127,7 @@ class Sync(Command):
             else:
                 outcome = await call.read(lambda tx: collection.evaluate(tx, desk, ask))
                 if outcome.record is not None:
-                    await self._keep(call, outcome, outcome.record)
+                    outcome = await self._keep(call, outcome, outcome.record)
         finally:
             yard.depart(device, ask.collection_id)
         return outcome
@@ -157,11 +157,20 @@ class Sync(Command):
             return outcome
         raise stale
 
-    async def _keep(self, call: Call, outcome: Outcome, record: Record) -> None:
-        folder, now = outcome.folder, call.now()
+    async def _keep(self, call: Call, outcome: Outcome, record: Record) -> Outcome:
+        """Write down what a look decided. What an administrator reset since then stays reset: the key is void."""
+        ask, folder, device, now = outcome.ask, outcome.folder, call.device.id, call.now()
         assert folder is not None
         outcome.record = None
-        await call.write(lambda tx: collection.keep(tx, call.device.id, folder, record, now))
+
+        def keep(tx: Transaction) -> bool:
+            row = collection.devices.load_state(tx, device, str(folder.number))
+            if row is None or ask.key not in (row.old_key, row.new_key):
+                return False
+            collection.keep(tx, device, folder, record, now)
+            return True
+
+        return outcome if await call.write(keep) else Outcome(ask, collection.BAD_KEY, "0", folder)
 
     # The wait ----------------------------------------------------------------------------------------
 
