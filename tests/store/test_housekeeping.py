@@ -53,14 +53,6 @@ class HousekeepingTests(SynchronousTestCase):
         self.assertEqual((self.tombstones(), self.horizon()), ([], third))
         self.assertLess(self.db.read_now(lambda tx: tx.value("SELECT count(*) FROM gone_age")), 70)
 
-    def test_tombstones_that_every_device_has_passed_may_go_earlier(self) -> None:
-        ats = [self.lose() for _ in range(4)]
-        prune = lambda: self.db.write_now(  # noqa: E731
-            lambda tx: housekeeping.prune_tombstones(tx, self.account.mailbox_id, ats[2], 2)
-        )
-        self.assertEqual([prune(), prune(), prune()], [2, 1, 0])
-        self.assertEqual((self.tombstones(), self.horizon()), (ats[3:], ats[2]))
-
     def test_nothing_to_do_is_nothing_done(self) -> None:
         add(self.db, self.inbox)
         self.keep(NOW)

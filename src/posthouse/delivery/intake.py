@@ -87,10 +87,6 @@ class Intake:
     _looked: float = field(default=-_LOOK_AGAIN, init=False)
     _free: int = field(default=0, init=False)
 
-    def forget_routes(self) -> None:
-        """Accounts, aliases or domains were changed."""
-        self.directory.forget()
-
     def check_sender(self, sender: str, account: Account | None) -> Deferred[None]:
         """See ``IMailIntake``. An authenticated null sender is taken: receipts must have it (RFC 8098 3).
 

@@ -11,7 +11,7 @@ from posthouse.store.accounts import delete_account
 from posthouse.store.bulk import empty_deleted
 from posthouse.store.transaction import Transaction
 
-__all__ = ["TOMBSTONE_AGE", "housekeep", "prune_tombstones"]
+__all__ = ["TOMBSTONE_AGE", "housekeep"]
 
 DAY = 24 * 3600 * 1000
 #: ms after which a tombstone may go
@@ -69,21 +69,6 @@ def _prune_old_tombstones(tx: Transaction, now: int) -> int:
         # Needed no more, but for the latest: it stands for "nothing before this is left".
         tx.execute("DELETE FROM gone_age WHERE at < ?", (at,))
     return count
-
-
-def prune_tombstones(tx: Transaction, mailbox_id: int, passed: int, limit: int = _TOMBSTONES) -> int:
-    """Remove a mailbox's tombstones up to change number ``passed``, which every device of it has seen.
-
-    :returns: how many; call it again until 0.
-    """
-    return _remove(
-        tx,
-        tx.execute(
-            "SELECT id, folder_id, at FROM gone "
-            "WHERE folder_id IN (SELECT id FROM folder WHERE mailbox_id = ?) AND at <= ? LIMIT ?",
-            (mailbox_id, passed, limit),
-        ),
-    )
 
 
 def _remove(tx: Transaction, rows: list[tuple[int, int, int]]) -> int:

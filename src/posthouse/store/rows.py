@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import astuple
 
-from posthouse.model import AttachmentInfo, Flag, Item, ItemDraft, Mark
+from posthouse.model import AttachmentInfo, Flag, Item, ItemDraft
 from posthouse.store.dialect import clean
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "draft_columns",
     "flag_json",
     "item_of",
-    "mark_of",
     "padded",
 ]
 
@@ -57,11 +56,6 @@ def item_of(row: Sequence[Any]) -> Item:
         tuple([AttachmentInfo(*each) for each in json.loads(attachments)]) if attachments is not None else ()
     )
     return Item(*values)
-
-
-def mark_of(row: Sequence[Any]) -> Mark:
-    """A row of ``MARK_COLUMNS`` as a value."""
-    return Mark(*row)
 
 
 def _json(value: object) -> str:
