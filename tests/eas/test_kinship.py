@@ -23,7 +23,7 @@ DAY = 86_400_000
 
 
 class Together(Lonely):
-    """A phone with ConversationMode on a line that loses answers; every fourth mail is of the same conversation."""
+    """A phone with ConversationMode on a line that loses answers; every second mail is of the same conversation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +39,14 @@ class Together(Lonely):
             # What lost its last relative inside the filter goes when the cut-off rises, and only then (R223).
             self.target = Arrival(self.target.received + 1, 0)
             self._rest()
+        self._compare()
+        if self.target > BOTTOM:
+            # Nothing is inside any more.
+            self.target = Arrival(self.clock + 1, 0)
+            self._rest()
+            self._compare()
+
+    def _compare(self) -> None:
         mail = self.folder.items
         members = {n for n, m in mail.items() if m.arrival >= self.target}
         if self.server.together:

@@ -98,20 +98,20 @@ class Folder:
     def count(self, floor: Arrival, below: Arrival, cap: int) -> int:
         return min(cap, sum(1 for m in self.items.values() if floor <= m.arrival < below))
 
-    # Conversations: here every fourth item belongs to the same one.
+    # Conversations: here every second item belongs to the same one.
     def kindred(self, target: Arrival, limit: int) -> Sequence[Mark]:
         below = [n for n, m in self.items.items() if m.arrival < target]
         return self._newest(self.alive(below, target), limit)
 
     def companions(self, numbers: Iterable[int], target: Arrival, limit: int) -> Sequence[Mark]:
-        named = {n % 4 for n in numbers}
+        named = {n % 2 for n in numbers}
         return self._newest(
-            [n for n, m in self.items.items() if n % 4 in named and m.arrival < target], limit
+            [n for n, m in self.items.items() if n % 2 in named and m.arrival < target], limit
         )
 
     def alive(self, numbers: Iterable[int], target: Arrival) -> frozenset[int]:
-        inside = {n % 4 for n, m in self.items.items() if m.arrival >= target}
-        return frozenset(n for n in numbers if n in self.items and n % 4 in inside)
+        inside = {n % 2 for n, m in self.items.items() if m.arrival >= target}
+        return frozenset(n for n in numbers if n in self.items and n % 2 in inside)
 
     def _newest(self, numbers: Iterable[int], limit: int) -> Sequence[Mark]:
         return sorted((self.items[n].mark() for n in numbers), key=lambda m: m.arrival, reverse=True)[:limit]

@@ -218,7 +218,8 @@ def _settle_doubts(draft: _Draft, feed: Feed, target: Arrival) -> None:
         elif mark.arrival < target:
             if mark.arrival >= draft.floor and draft.knows(number, mark.arrival):
                 draft.maybe.discard(number)  # leaves when the floor rises
-                draft.lacking.discard(number)
+                if number not in related:
+                    draft.lacking.discard(number)
                 continue
             if number in related and (number in draft.kin or number in draft.owed or kinship.has_room(draft)):
                 if number in draft.kin and number not in draft.lacking:
@@ -327,7 +328,8 @@ def _raise_floor(draft: _Draft, feed: Feed, target: Arrival) -> None:
             number = mark.number
             if number in related and draft.knows(number, mark.arrival) and kinship.has_room(draft):
                 draft.extra.discard(number)
-                draft.kin.add(number)
+                # What a lost answer may have taken away is told anew.
+                (draft.owed if number in draft.lacking else draft.kin).add(number)
             elif draft.knows(number, mark.arrival):
                 if draft.full():
                     return
