@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from posthouse.mime.bodies import choose_bodies
 from posthouse.mime.part import Part, dump_structure
-from posthouse.mime.summary import summarise
+from posthouse.mime.summary import counts, summarise
 from posthouse.mime.threads import thread_keys
+from posthouse.mime.tnef import TNEF_TYPES
+from posthouse.mime.unpack import unpacked
 from posthouse.model import ItemDraft
 
 __all__ = ["draft_from"]
@@ -33,6 +36,12 @@ def draft_from(
     :param added: header lines that stand in the item's trace instead of the body.
     """
     summary = summarise(root, added + head if added else head, read)
+    attachments, has_attachments = summary.attachments, summary.has_attachments
+    if any(info.content_type in TNEF_TYPES for info in attachments):
+        bodies = choose_bodies(root)
+        has_body = bodies.plain is not None or bodies.html is not None
+        root, attachments = unpacked(root, attachments, read, has_body=has_body)
+        has_attachments = any(counts(info) for info in attachments)
     return ItemDraft(
         received=received,
         size=size,
@@ -49,8 +58,8 @@ def draft_from(
         message_id=summary.message_id,
         importance=summary.importance,
         preview=summary.preview,
-        has_attachments=summary.has_attachments,
-        attachments=summary.attachments,
+        has_attachments=has_attachments,
+        attachments=attachments,
         structure=dump_structure(root),
         thread_keys=tuple(thread_keys(summary)),
         sent_by=summary.sent_by,

@@ -132,7 +132,7 @@ def summarise(root: Part, head: bytes, read: Read) -> Summary:
         _identifiers(raw_references) if raw_references else (),
         _importance(values),
         _preview(choice.plain, choice.html, read),
-        any(_counts(info) for info in listed),
+        any(counts(info) for info in listed),
         listed,
         _message_class(root, choice.calendar, read),
         _list_name(decode(list_id, 998)) if list_id else "",
@@ -253,7 +253,7 @@ def topic(subject: str) -> str:
     return f"{tag} {rest}".strip()
 
 
-def _counts(info: AttachmentInfo) -> bool:
+def counts(info: AttachmentInfo) -> bool:
     """Whether an attachment earns the message its paper clip."""
     return not info.inline and not (info.content_type == "text/plain" and info.name.startswith("attachment0"))
 

@@ -13,6 +13,7 @@ from attrs import frozen
 from posthouse.errors import NoSuchItem, TooLarge
 from posthouse.mime.bodies import decode_iter
 from posthouse.mime.scan import load_structure
+from posthouse.mime.unpack import file_inside, packed_part
 from posthouse.store import bodies, changes
 from posthouse.store.transaction import Transaction
 
@@ -57,10 +58,18 @@ def read_attachment(
     listed = next((one for one in item.attachments if one.path == path), None) if item is not None else None
     if item is None or listed is None:
         raise NoSuchItem(cause=f"no attachment {number}:{path}")
-    part = load_structure(item.structure).find(path)
+    root = load_structure(item.structure)
+    part = root.find(path)
+    body_id = item.body_id
+    packed = packed_part(root, path) if part is None else None
+    if packed is not None:
+        data = file_inside(*packed, lambda first, last: bodies.read_body(tx, body_id, first, last))
+        wanted = data[start:stop]
+        if len(wanted) > limit:
+            raise TooLarge(cause=f"attachment {number}:{path} of more than {limit} bytes")
+        return AttachmentData(listed.content_type, listed.name, wanted, start, len(data))
     if part is None:
         raise NoSuchItem(cause=f"no part {path} in item {number}")
-    body_id = item.body_id
     kept: list[bytes] = []
     size = position = 0
     for piece in decode_iter(part, lambda first, last: bodies.read_body(tx, body_id, first, last), 1 << 18):

@@ -10,19 +10,23 @@ count bytes of UTF-8 and no character is ever split. Implements MS-ASAIRS 2.2.2.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from enum import Enum
 
 from attrs import evolve, frozen
 
-from posthouse.eas.content.options import HTML, MIME, PLAIN, BodyPreference, MailOptions
+from posthouse.eas.content.options import HTML, MIME, PLAIN, RTF, BodyPreference, MailOptions
 from posthouse.eas.versions import Version
+from posthouse.errors import Malformed
 from posthouse.mime import charset
 from posthouse.mime.bodies import Bodies, decoded_size, text_of
 from posthouse.mime.html import html_from_text, text_from_html
 from posthouse.mime.part import Part
+from posthouse.mime.tnef import read_tnef
 from posthouse.mime.transfer import decode_part
 from posthouse.mime.truncate import truncate_bytes, truncate_mime
+from posthouse.mime.unpack import has_rtf
 from posthouse.model import Item
 from posthouse.wbxml.encode import clean
 from posthouse.wbxml.tags import AirSyncBase
@@ -78,11 +82,18 @@ def is_smime(item: Item) -> bool:
     return item.message_class.startswith("IPM.Note.SMIME")
 
 
+def rtf_part(root: Part, bodies: Bodies) -> Part | None:
+    """The winmail.dat that holds the body as it was written, in RTF; beside HTML it is only a copy of that."""
+    if bodies.html is not None:
+        return None
+    return next((part for part in root.walk() if has_rtf(part)), None)
+
+
 def candidates(item: Item, native: int, options: MailOptions) -> list[BodyPreference]:
     """The preferences in the order of trying: MIME where it is wanted, the native form, then as listed."""
     listed = options.bodies or _DEFAULT
     mime = next((preference for preference in listed if preference.type == MIME), None)
-    others = [preference for preference in listed if preference.type in (PLAIN, HTML)]
+    others = [preference for preference in listed if preference.type in (PLAIN, HTML, native)]
     # R77: by default the form in which the body is stored.
     others.sort(key=lambda preference: preference.type != native)
     if mime is not None:
@@ -98,14 +109,18 @@ def candidates(item: Item, native: int, options: MailOptions) -> list[BodyPrefer
 
 def plan(item: Item, root: Part, bodies: Bodies, options: MailOptions) -> Plan:
     """Decide which bytes are needed. Offsets are of the stored body, without the item's trace."""
+    packed = rtf_part(root, bodies)
+    native = bodies.native if packed is None else RTF
     shown = bodies.html or bodies.plain
     label = shown.charset if shown is not None else ""
     return Plan(
         tuple(
             _choice(item, bodies, preference, options)
-            for preference in candidates(item, bodies.native, options)
+            if packed is None or preference.type != RTF
+            else Choice(preference, packed, packed.body_start, packed.body_end, True, preference.truncation)
+            for preference in candidates(item, native, options)
         ),
-        bodies.native,
+        native,
         charset.code_page(label) if label else 65001,
     )
 
@@ -196,6 +211,8 @@ def render_choice(choice: Choice, raw: bytes, item: Item) -> Rendered | Unrender
     preference, limit, part = choice.preference, choice.limit, choice.part
     if preference.type == MIME:
         return _render_mime(choice, raw, item)
+    if preference.type == RTF and part is not None:
+        return _render_rtf(choice, part, raw)
     if part is None:
         return Rendered(preference.type, 0, "", False, preference.preview)
     data, shortened = _content(part, raw, choice.whole, preference.type)
@@ -271,6 +288,23 @@ def _converted(text: str, kind: int, is_html: bool) -> tuple[str, bool]:
         text = text_from_html(text[:MOST_CONVERTED])
     # Lines end in CRLF on the wire (SOGo #3082).
     return text.replace("\n", "\r\n"), shortened
+
+
+def _render_rtf(choice: Choice, part: Part, raw: bytes) -> Rendered | Unrendered:
+    """Type 3: the compressed RTF (MS-OXRTFCP) in base64 (ASAIRS R179), whole or not at all: a part of it is
+    no RTF (R79).
+    """
+    data = decode_part(part, raw)
+    try:
+        place = read_tnef(data).rtf
+    except Malformed:
+        return Unrendered.EXCLUDED
+    if place is None:
+        return Unrendered.EXCLUDED
+    text = b64encode(data[place[0] : place[1]]).decode("ascii")
+    if choice.limit is not None and len(text) > choice.limit:
+        return Unrendered.EXCLUDED
+    return Rendered(RTF, len(text), text, False, choice.preference.preview)
 
 
 def _render_mime(choice: Choice, raw: bytes, item: Item) -> Rendered | Unrendered:

@@ -28,7 +28,7 @@ from posthouse.eas.content.body import (
 )
 from posthouse.eas.content.flag import flag_element
 from posthouse.eas.content.moments import write_moment
-from posthouse.eas.content.options import HTML, MailOptions
+from posthouse.eas.content.options import MailOptions
 from posthouse.eas.versions import Version
 from posthouse.errors import PosthouseError
 from posthouse.mime.addresses import display_mailbox, parse_mailboxes
@@ -270,7 +270,7 @@ def mail_elements_of(
             _MEETING_CLASS if ".Schedule.Meeting" in item.message_class else _CONTENT_CLASS,
         )
     )
-    elements.append(Element(AirSyncBase.NativeBodyType, "2" if planned.native == HTML else "1"))
+    elements.append(Element(AirSyncBase.NativeBodyType, str(planned.native)))
     if version >= (14, 0):
         elements += conversation_elements(item, version)
         # R318: empty when there are none.
