@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.config import Config, from_mapping, load, sample, split_address
 from posthouse.errors import ConfigError
+from posthouse.settings import split_route
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
@@ -171,3 +172,18 @@ class AddressTests(SynchronousTestCase):
     def test_anything_else_is_refused(self) -> None:
         for text in ("", "25", ":25", "::25", "a:b", "a:70000", "[::1]", "a b:25", "a:25\n"):
             self.assertRaises(ValueError, split_address, text)
+
+
+class RouteTests(SynchronousTestCase):
+    def test_routes_are_read(self) -> None:
+        for text, found in (
+            ("example.net=10.0.0.5:25", ("example.net", "smtp", "10.0.0.5", 25)),
+            ("*.Example.net = lmtp://[::1]:24", ("*.example.net", "lmtp", "::1", 24)),
+            ("example.net=smtps://relay.example:465", ("example.net", "smtps", "relay.example", 465)),
+            ("example.net=mx", ("example.net", "mx", "", 0)),
+        ):
+            self.assertEqual(split_route(text), found)
+
+    def test_nonsense_is_refused(self) -> None:
+        for text in ("", "example.net", "=10.0.0.5:25", "a b=10.0.0.5:25", "x=http://h:80", "x=h", "*=h:25"):
+            self.assertRaises(ValueError, split_route, text)

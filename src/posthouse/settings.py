@@ -33,6 +33,7 @@ __all__ = [
     "Tls",
     "split_address",
     "split_ceiling",
+    "split_route",
 ]
 
 EAS_VERSIONS = ("12.0", "12.1", "14.0", "14.1", "16.0", "16.1")
@@ -56,6 +57,29 @@ def _address(text: str) -> None:
 def _address_or_empty(text: str) -> None:
     if text:
         split_address(text)
+
+
+def split_route(text: str) -> tuple[str, str, str, int]:
+    """``"example.net=lmtp://127.0.0.1:24"`` as (domain, kind, host, port); kind is smtp, smtps, lmtp or mx.
+
+    Without a kind it is smtp. The domain may be ``*.example.net``: everything below it. ``mx`` stands alone.
+
+    :raises ValueError: not of that form.
+    """
+    domain, equals, target = (part.strip() for part in text.partition("="))
+    if not equals or not re.fullmatch(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", domain):
+        raise ValueError('must look like "example.net=smtp://192.0.2.1:25", or "example.net=mx"')
+    if target == "mx":
+        return domain.lower(), "mx", "", 0
+    kind, slashes, place = target.rpartition("://")
+    if slashes and kind not in ("smtp", "smtps", "lmtp"):
+        raise ValueError('must name smtp://, smtps:// or lmtp:// before the host, or be "mx"')
+    host, port = split_address(place)
+    return domain.lower(), kind or "smtp", host, port
+
+
+def _route(text: str) -> None:
+    split_route(text)
 
 
 def _bind_address(text: str) -> None:
@@ -209,6 +233,22 @@ class Delivery:
         },
     )
     port: int = _key(25, "Port of other mail servers, when no smarthost is set.", _between(1, 65535))
+    routes: tuple[str, ...] = _key(
+        (),
+        'Where mail for some domains goes instead, as "example.net=smtp://10.0.0.5:25" (or smtps://, lmtp://, '
+        '"=mx"; "*.example.net" is all below). Private addresses are delivered to only when named here.',
+        _route,
+    )
+    daily_recipients: int = _key(
+        1000,
+        "Recipients elsewhere of one user in 24 hours; more are told to come later. 0: no limit.",
+        _between(0, 1_000_000),
+    )
+    daily_new_recipients: int = _key(
+        200,
+        "Among them those that the user never wrote to before: what a stolen password is worth. 0: no limit.",
+        _between(0, 1_000_000),
+    )
     concurrency: int = _key(50, "Outgoing connections at one time, altogether.", _between(1, 500))
 
 

@@ -47,7 +47,7 @@ from posthouse.delivery.catcher import Catcher
 from posthouse.delivery.directory import Directory
 from posthouse.delivery.intake import Intake, reserve_of
 from posthouse.delivery.lanes import Lanes
-from posthouse.delivery.routes import Routes, Smarthost
+from posthouse.delivery.routes import FixedRoute, Routes, Smarthost
 from posthouse.delivery.runner import Runner
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.submission import Submission
@@ -65,9 +65,10 @@ from posthouse.mailauth.dkim_sign import make_key
 from posthouse.mime.scan import Scanner
 from posthouse.model import News
 from posthouse.policy import PRESETS
-from posthouse.settings import split_ceiling
+from posthouse.settings import split_ceiling, split_route
 from posthouse.smtp.client import Relay, tcp_endpoints
 from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
+from posthouse.smtp.parking import Parking
 from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
 from posthouse.store import accounts, housekeeping, policies
@@ -269,8 +270,19 @@ class MailServer(Service):
             lambda: addresses,
             smarthost,
             delivery.port,
+            {
+                domain: FixedRoute(kind, host, port)
+                for domain, kind, host, port in map(split_route, delivery.routes)
+            },
         )
-        return Relay(self.reactor, tcp_endpoints(self.reactor), self.config.server.hostname), routes
+        relay = Relay(
+            self.reactor,
+            tcp_endpoints(self.reactor),
+            self.config.server.hostname,
+            parking=Parking(self.reactor),
+        )
+        self.stages.started("connections", relay.close)
+        return relay, routes
 
     def _phones(self) -> None:
         """Everything behind HTTPS."""

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.delivery.routes import Routes, Smarthost, Verdict
+from posthouse.delivery.routes import FixedRoute, Routes, Smarthost, Verdict
 from posthouse.errors import AcceptsNoMail, TryLater
 from posthouse.model import NextHop
 from tests.support.resolver import FakeResolver
@@ -81,3 +81,49 @@ class RoutesTests(SynchronousTestCase):
     def test_an_unknown_smarthost_is_never_the_recipients_fault(self) -> None:
         routes = Routes(self.resolver, smarthost=Smarthost("nowhere"))
         self.assertEqual(self.find("any.example", routes).outcome, "retry")
+
+    def test_a_private_address_needs_a_route(self) -> None:
+        for address in (
+            "10.1.2.3",
+            "192.168.0.1",
+            "fd00::1",
+            "fe80::1%eth0",
+            "169.254.1.1",
+            "::ffff:10.0.0.1",
+        ):
+            self.resolver.add("inside.example", address)
+            verdict = self.find("inside.example")
+            self.assertEqual((verdict.outcome, verdict.enhanced), ("failed", "5.4.4"), address)
+        self.resolver.add("half.example", "10.1.2.3", "192.0.2.1")
+        self.assertEqual(self.find("half.example")[0].addresses, ("192.0.2.1",))
+
+    def test_the_table_of_routes(self) -> None:
+        table = {
+            "inside.example": FixedRoute("smtp", "relay.inside", 2525),
+            "*.inside.example": FixedRoute("lmtp", "store.inside", 24),
+            "safe.example": FixedRoute("smtps", "relay.inside", 465),
+            "there.example": FixedRoute("mx"),
+        }
+        smarthost = Smarthost("smart", 587, "u", "p")
+        routes = Routes(self.resolver, smarthost=smarthost, table=table)
+        self.resolver.add("there.example")
+        self.resolver.known.update(
+            {"relay.inside": ["10.0.0.5"], "store.inside": ["127.0.0.1"], "smart": ["192.0.2.9"]}
+        )
+        self.assertEqual(self.find("Inside.example", routes), (NextHop("relay.inside", ("10.0.0.5",), 2525),))
+        self.assertEqual(
+            self.find("a.b.inside.example", routes),
+            (NextHop("store.inside", ("127.0.0.1",), 24, lmtp=True),),
+        )
+        self.assertTrue(self.find("safe.example", routes)[0].implicit_tls)
+        self.assertEqual(self.find("there.example", routes)[0].host, "mx.there.example")
+        self.assertEqual(self.find("else.example", routes)[0].host, "smart")
+        self.assertEqual(routes.security("else.example"), ("verified", ("u", "p")))
+        self.assertEqual(routes.security("safe.example"), ("required", None))
+        self.assertEqual(routes.security("there.example"), ("opportunistic", None))
+        self.assertEqual(
+            [routes.key(domain) for domain in ("inside.example", "there.example", "else.example")],
+            ["smtp://relay.inside:2525", "there.example", ""],
+        )
+        del self.resolver.known["relay.inside"]
+        self.assertEqual(self.find("inside.example", routes).outcome, "retry")

@@ -163,7 +163,9 @@ class Sender:
                 return _same_for_all(leased.rows, found)
             hops = found
         try:
-            results: Sequence[RecipientResult] = await self.relay.send(self._job(leased, leased.body, hops))
+            results: Sequence[RecipientResult] = await self.relay.send(
+                self._job(attempt.domain, leased, leased.body, hops)
+            )
         except CancelledError:
             raise
         except NoSuchItem:
@@ -184,10 +186,12 @@ class Sender:
         accepted = any(result.outcome == "sent" for result in answers)
         return Outcome(answers, accepted if accepted or pushed_back else None)
 
-    def _job(self, leased: Leased, body: BodyRef, hops: tuple[NextHop, ...]) -> RelayJob:
+    def _job(self, domain: str, leased: Leased, body: BodyRef, hops: tuple[NextHop, ...]) -> RelayJob:
         first = leased.rows[0]
         trace = first.trace
-        smarthost = self.routes.smarthost if self.routes is not None else None
+        tls, login = "opportunistic", None
+        if self.routes is not None:
+            tls, login = self.routes.security(domain)
 
         async def read(start: int, stop: int) -> bytes:
             front = trace[start:stop]
@@ -209,8 +213,8 @@ class Sender:
             size=len(trace) + body.size,
             smtputf8=first.smtputf8,
             eight_bit=first.eight_bit,
-            tls=smarthost.tls if smarthost is not None else "opportunistic",
-            login=smarthost.login if smarthost is not None else None,
+            tls=tls,
+            login=login,
             envid=first.envid,
             ret=first.ret,
             notify=tuple(row.notify for row in leased.rows),

@@ -9,17 +9,25 @@ Specifications: RFC 5321 5.1, RFC 7505, RFC 3463 (5.1.2, 5.1.10, 5.4.6, 4.4.3, 4
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from posthouse.errors import AcceptsNoMail, NoSuchDomain, TryLater
 from posthouse.model import NextHop
 
-__all__ = ["Routes", "Smarthost", "Verdict"]
+__all__ = ["FixedRoute", "Routes", "Smarthost", "Verdict"]
 
 _HOSTS_TRIED = 5
+# RFC 1918, 3927, 4193, 4291 2.5.6, 6598; loopback is told apart before.
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+        "192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10",
+    )
+)  # fmt: skip
 
 
 @frozen
@@ -48,6 +56,15 @@ class Smarthost:
         return (self.user, self.password) if self.user else None
 
 
+@frozen
+class FixedRoute:
+    """One entry of the table. ``kind`` is smtp, smtps, lmtp, or mx: by DNS, whatever the smarthost is."""
+
+    kind: str
+    host: str = ""
+    port: int = 25
+
+
 def _nothing() -> frozenset[str]:
     return frozenset()
 
@@ -60,6 +77,7 @@ class Routes:
     :param own_addresses: returns the addresses that we listen on, as text; loopback ones count always.
     :param smarthost: takes all mail when it is set; it may well be on this machine.
     :param port: of the mail exchangers.
+    :param table: fixed routes by domain, or by ``*.`` and the domain above.
     """
 
     resolver: Any
@@ -67,14 +85,40 @@ class Routes:
     own_addresses: Callable[[], frozenset[str]] = _nothing
     smarthost: Smarthost | None = None
     port: int = 25
+    table: Mapping[str, FixedRoute] = field(factory=dict)
 
     def key(self, domain: str) -> str:
-        """What may share a connection: one destination domain, or everything through a smarthost."""
-        return "" if self.smarthost is not None else domain.lower()
+        """What may share a connection: one destination domain, or everything through one relay."""
+        fixed = self._fixed(domain)
+        if fixed is not None and fixed.kind != "mx":
+            return f"{fixed.kind}://{fixed.host}:{fixed.port}"
+        return "" if self.smarthost is not None and fixed is None else domain.lower()
+
+    def security(self, domain: str) -> tuple[str, tuple[str, str] | None]:
+        """The TLS and the login of a job for that domain, as ``RelayJob`` has them."""
+        fixed = self._fixed(domain)
+        if fixed is not None:
+            return ("required" if fixed.kind == "smtps" else "opportunistic"), None
+        if self.smarthost is not None:
+            return self.smarthost.tls, self.smarthost.login
+        return "opportunistic", None
+
+    def _fixed(self, domain: str) -> FixedRoute | None:
+        if not self.table:
+            return None
+        domain = domain.lower()
+        found = self.table.get(domain)
+        while found is None and "." in domain:
+            domain = domain.partition(".")[2]
+            found = self.table.get(f"*.{domain}")
+        return found
 
     async def find(self, domain: str) -> tuple[NextHop, ...] | Verdict:
         """The hosts for a domain in the order in which to try them, or why there are none. Never raises."""
-        if self.smarthost is not None:
+        fixed = self._fixed(domain)
+        if fixed is not None and fixed.kind != "mx":
+            return await self._find_fixed(domain, fixed)
+        if self.smarthost is not None and fixed is None:
             return await self._find_smarthost(self.smarthost)
         try:
             hosts = await self.resolver.mail_hosts(domain)
@@ -88,6 +132,14 @@ class Routes:
             )
         return await self._addresses(domain, hosts)
 
+    async def _find_fixed(self, domain: str, fixed: FixedRoute) -> tuple[NextHop, ...] | Verdict:
+        try:
+            addresses = await self.resolver.addresses(fixed.host)
+        except (NoSuchDomain, TryLater) as error:
+            return Verdict("retry", 451, "4.4.3", f"Looking up the route of {domain} failed: {error.cause}")
+        implicit, lmtp = fixed.kind == "smtps", fixed.kind == "lmtp"
+        return (NextHop(fixed.host, tuple(addresses), fixed.port, implicit, lmtp),)
+
     async def _find_smarthost(self, smarthost: Smarthost) -> tuple[NextHop, ...] | Verdict:
         try:
             addresses = await self.resolver.addresses(smarthost.host)
@@ -100,6 +152,7 @@ class Routes:
     async def _addresses(self, domain: str, hosts: list[tuple[int, str]]) -> tuple[NextHop, ...] | Verdict:
         found: list[tuple[int, NextHop]] = []
         unsure = ""
+        private = False
         for preference, host in hosts:
             if len(found) >= _HOSTS_TRIED:
                 break
@@ -116,11 +169,18 @@ class Routes:
                 if better:
                     return better
                 return Verdict("failed", 550, "5.4.6", f"Mail for {domain} loops back to this server")
-            found.append((preference, NextHop(host, tuple(addresses), self.port)))
+            public = tuple(address for address in addresses if not _is_private(address))
+            if not public:
+                private = True
+                continue
+            found.append((preference, NextHop(host, public, self.port)))
         if found:
             return tuple(hop for _, hop in found)
         if unsure:
             return Verdict("retry", 451, "4.4.3", f"Looking up the mail hosts of {domain} failed: {unsure}")
+        if private:
+            text = f"The mail hosts of {domain} have private addresses; such a domain needs a route"
+            return Verdict("failed", 550, "5.4.4", text)
         return Verdict("failed", 550, "5.1.2", f"The mail hosts of {domain} have no address")
 
     def _is_own(self, host: str, addresses: list[str]) -> bool:
@@ -133,3 +193,10 @@ class Routes:
             if mapped.is_loopback or mapped.is_unspecified or mapped in own:
                 return True
         return False
+
+
+def _is_private(text: str) -> bool:
+    """Whoever owns a domain must not be able to point our mail at machines inside."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return any(mapped in network for network in _PRIVATE if network.version == mapped.version)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
@@ -34,6 +35,7 @@ from posthouse.errors import PosthouseError
 from posthouse.interfaces import IRelay
 from posthouse.model import NextHop, RecipientResult, RelayJob
 from posthouse.smtp.conversation import Answer, Broken, Clock, Conversation, Timeouts
+from posthouse.smtp.parking import Parking
 
 __all__ = ["Relay", "tcp_endpoints", "tls_context"]
 
@@ -90,13 +92,11 @@ def tls_context(host: str, verify: bool) -> Any:
     return optionsForClientTLS(host) if verify else _Opportunistic(host)
 
 
-def _result(
-    recipient: str, answer: Answer, host: str, tls: str, outcome: str = "", dsn: bool = False
-) -> RecipientResult:
+def _result(recipient: str, answer: Answer, host: str, tls: str, outcome: str = "") -> RecipientResult:
     if not outcome:
         outcome = "sent" if answer.good else "failed" if answer.code >= 500 else "retry"
     enhanced = answer.enhanced or {"sent": "2.0.0", "failed": "5.0.0", "retry": "4.0.0"}[outcome]
-    return RecipientResult(recipient, outcome, answer.code, enhanced, answer.text, host, tls, dsn)
+    return RecipientResult(recipient, outcome, answer.code, enhanced, answer.text, host, tls)
 
 
 def _ours(code: int, enhanced: str, text: str) -> Answer:
@@ -110,6 +110,7 @@ class Relay:
     :param connect: ``connect(ip, port)`` -> endpoint; see ``tcp_endpoints``.
     :param name: what we call ourselves in EHLO.
     :param context: ``context(host, verify)`` -> what ``startTLS`` takes; see ``tls_context``.
+    :param parking: where open connections wait for the next message; None: each carries one.
     """
 
     def __init__(
@@ -120,13 +121,20 @@ class Relay:
         context: Callable[[str, bool], Any] = tls_context,
         timeouts: Timeouts | None = None,
         log: Logger | None = None,
+        parking: Parking | None = None,
     ) -> None:
         self._clock = clock
         self._connect = connect
         self._name = name
         self._context = context
         self._timeouts = timeouts if timeouts is not None else Timeouts()
+        self._parking = parking
         self._log = log if log is not None else Logger(namespace="posthouse.smtp.client")
+
+    def close(self) -> None:
+        """Give up the connections that wait for more mail."""
+        if self._parking is not None:
+            self._parking.close()
 
     def send(self, job: RelayJob) -> Deferred[list[RecipientResult]]:
         return Deferred.fromCoroutine(self._send(job))
@@ -140,6 +148,9 @@ class Relay:
             return [_result(recipient, refusal, "", "") for recipient in job.recipients]
         last, last_host, verdicts = _ours(0, "4.4.1", "No host could be reached."), "", True
         try:
+            known = await self._again(job)
+            if known is not None:
+                return known
             for hop in job.hosts:
                 for address in hop.addresses:
                     last_host = hop.host
@@ -168,6 +179,31 @@ class Relay:
             last = Answer(last.code, "4.4.2", last.text, last.lines)
         return [_result(recipient, last, last_host, "", outcome) for recipient in job.recipients]
 
+    async def _again(self, job: RelayJob) -> list[RecipientResult] | None:
+        """By a connection that is open already. None: there is none, or it is of no more use."""
+        if self._parking is None:
+            return None
+        for hop in job.hosts:
+            for address in hop.addresses:
+                key = _key(job, hop, address)
+                parked = self._parking.take(key)
+                if parked is None:
+                    continue
+                talk, used = parked
+                try:
+                    await talk.reset()
+                    results = await self._transaction(talk, job, hop)
+                except Broken:
+                    # Nothing of the message was taken: a connection of its own decides.
+                    talk.hang_up()
+                    continue
+                except BaseException:
+                    talk.hang_up()
+                    raise
+                self._parking.put(key, talk, used + 1)
+                return results
+        return None
+
     async def _one(self, job: RelayJob, hop: NextHop, address: str) -> list[RecipientResult]:
         """One address; once more without TLS when only that was wrong and nobody insists on it."""
         try:
@@ -178,7 +214,7 @@ class Relay:
         return await self._talk(job, hop, address, "none")
 
     async def _talk(self, job: RelayJob, hop: NextHop, address: str, tls: str) -> list[RecipientResult]:
-        talk = Conversation(self._clock, self._timeouts, self._name)
+        talk = Conversation(self._clock, self._timeouts, self._name, hop.lmtp)
         await self._reach(talk, hop, address, tls)
         try:
             await talk.open()
@@ -191,7 +227,10 @@ class Relay:
             if job.login is not None:
                 await talk.login(*job.login)
             results = await self._transaction(talk, job, hop)
-            talk.quit()
+            if self._parking is None:
+                talk.quit()
+            else:
+                self._parking.put(_key(job, hop, address), talk, 1)
             return results
         except BaseException:
             talk.hang_up()
@@ -220,8 +259,10 @@ class Relay:
 
         def settle(recipients: list[str], answer: Answer, outcome: str = "") -> list[RecipientResult]:
             for recipient in recipients:
-                dsn = answer.good and talk.offers("DSN")
-                results[recipient] = _result(recipient, answer, hop.host, talk.tls, outcome, dsn)
+                result = _result(recipient, answer, hop.host, talk.tls, outcome)
+                if answer.good:
+                    result = evolve(result, dsn=talk.offers("DSN"), final=hop.lmtp)
+                results[recipient] = result
             return [results[recipient] for recipient in job.recipients if recipient in results]
 
         everyone = list(job.recipients)
@@ -260,7 +301,21 @@ class Relay:
             # The body was on its way: nobody knows whether it arrived, so no other host is tried now.
             answer_of = getattr(error, "answer", None)
             return settle(taken, answer_of or _ours(0, "4.4.2", str(error)[:300] or "interrupted"), "retry")
-        return settle(taken, final)
+        if not hop.lmtp or not talk.body_sent:
+            return settle(taken, final)
+        settle(taken[:1], final)
+        for position, recipient in enumerate(taken[1:], 1):
+            try:
+                settle([recipient], await talk.more())
+            except Exception as error:
+                # These may have it already; LMTP leaves no other way than to ask again.
+                return settle(taken[position:], _ours(0, "4.4.2", str(error)[:300] or "interrupted"), "retry")
+        return settle([], final)
+
+
+def _key(job: RelayJob, hop: NextHop, address: str) -> tuple[Any, ...]:
+    """What messages must agree on to share a connection."""
+    return (hop.host, address, hop.port, hop.implicit_tls, hop.lmtp, job.tls, job.login)
 
 
 def _needs_utf8(job: RelayJob) -> bool:

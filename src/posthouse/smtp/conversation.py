@@ -109,7 +109,7 @@ def read_answer(lines: list[tuple[int, str]]) -> Answer:
 class Conversation(Protocol):
     """One connection to a server. The methods are called one after the other, each awaited."""
 
-    def __init__(self, clock: Clock, timeouts: Timeouts, name: str) -> None:
+    def __init__(self, clock: Clock, timeouts: Timeouts, name: str, lmtp: bool = False) -> None:
         self._clock = clock
         self._timeouts = timeouts
         self._name = name
@@ -121,6 +121,8 @@ class Conversation(Protocol):
         self._paused = False
         self._lost: Broken | None = None
         self._tls_wanted = False
+        self._lmtp = lmtp
+        self.body_sent = False  # the end of the message was written: the server may have it
         self.keywords: dict[str, list[str]] = {}
         self.encrypted = False
 
@@ -229,7 +231,7 @@ class Conversation(Protocol):
     async def hello(self) -> None:
         """EHLO; remembers what is offered. :raises Broken: refused."""
         self.keywords = {}
-        answer = await self.ask(f"EHLO {self._name}")
+        answer = await self.ask(f"{'LHLO' if self._lmtp else 'EHLO'} {self._name}")
         if answer.good:
             for line in answer.lines[1:]:
                 words = line.split()
@@ -238,7 +240,7 @@ class Conversation(Protocol):
                     key, equals, first = words[0].upper().partition("=")
                     self.keywords[key] = ([first] if equals else []) + words[1:]
             return
-        if answer.code < 500:
+        if answer.code < 500 or self._lmtp:  # RFC 2033 4.1: LMTP knows no HELO
             raise Broken("EHLO was refused", answer)
         answer = await self.ask(f"HELO {self._name}")
         if not answer.good:
@@ -290,6 +292,21 @@ class Conversation(Protocol):
         except AttributeError:  # a transport without an OpenSSL connection
             return "TLS"
 
+    @property
+    def usable(self) -> bool:
+        """May another transaction begin? Not when the server said something that nobody asked for."""
+        return self._lost is None and not (self._answers or self._lines or self._buffer)
+
+    async def reset(self) -> None:
+        """Begin anew on a connection that was used before. :raises Broken: the server has had enough."""
+        answer = await self.ask("RSET")
+        if not answer.good:
+            raise Broken("RSET was refused", answer)
+
+    async def more(self) -> Answer:
+        """One more answer to the same message: LMTP gives one for each recipient (RFC 2033 4.2)."""
+        return await self.answer(self._timeouts.end)
+
     # -- the transaction -----------------------------------------------------------------------------
 
     async def envelope(self, mail: str, recipients: list[str]) -> tuple[Answer, list[Answer]]:
@@ -321,6 +338,7 @@ class Conversation(Protocol):
 
     async def data(self, job: RelayJob) -> Answer:
         """DATA and the message. The reply to the end of data, or the refusal of DATA."""
+        self.body_sent = False
         answer = await self.ask("DATA", self._timeouts.data)
         if answer.code != 354:
             if answer.good:
@@ -340,6 +358,7 @@ class Conversation(Protocol):
                 self.transport.write(out.feed(block))
             await self._room()
             self.transport.write(out.end())
+            self.body_sent = True
         except Exception:
             # Without the final dot the server keeps nothing. What it said before it hung up is its verdict.
             self.hang_up()
