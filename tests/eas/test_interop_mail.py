@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,6 +11,7 @@ from posthouse.eas.content.moments import write_moment
 from posthouse.eas.services import EasSettings
 from posthouse.model import FolderType, Item
 from posthouse.wbxml.tags import AirSync, AirSyncBase, Email, Email2, Tasks
+from posthouse.wbxml.tags import ItemOperations as IO
 from posthouse.wbxml.tree import E, Element
 from tests.eas.room import VERSIONS, Response, Room
 from tests.support.store import NOW
@@ -251,3 +253,40 @@ class FlagTests(Base):
             self.assertEqual(self.seen().text(Email.Status), "2")
             self.assertEqual(self.flag(*clearing), "1")
             self.assertFalse(self.seen().children)
+
+
+INVITATION = (
+    b"From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nSubject: Meeting\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/alternative; boundary="b"\r\n\r\n--b\r\n\r\ncome\r\n'
+    b"--b\r\nContent-Type: text/calendar; method=REQUEST\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    b"QkVHSU46VkNBTEVOREFSDQo=\r\n--b--\r\n"
+)
+
+
+class InvitationTests(Base):
+    """S04, as far as it goes without a calendar."""
+
+    def test_a_normal_message_with_a_file(self) -> None:
+        """ASEMAIL R543-R545: no MeetingRequest, so nothing claims that it may be answered."""
+        item = self.room.deliver(INVITATION)
+        self.assertEqual(item.message_class, "IPM.Schedule.Meeting.Request")
+        for version in VERSIONS:
+            (data,) = self.phone(version).commands()[AirSync.Add]
+            self.assertEqual(data.text(Email.MessageClass), "IPM.Note")
+            self.assertEqual(data.text(Email.ContentClass), "urn:content-classes:message")
+            self.assertIsNone(data.find(Email.MeetingRequest))
+            rows = data.find(AirSyncBase.Attachments)
+            assert rows is not None
+            (row,) = rows.children
+            self.assertEqual(row.text(AirSyncBase.DisplayName), "invite.ics")
+            reference = row.text(AirSyncBase.FileReference) or ""
+        fetch = E(IO.Fetch, E(IO.Store, "Mailbox"), E(AirSyncBase.FileReference, reference))
+        response = self.room.post("ItemOperations", E(IO.ItemOperations, fetch))
+        path = IO.Response, IO.Fetch, IO.Properties, IO.Data
+        self.assertEqual(b64decode(response.text(*path)), b"BEGIN:VCALENDAR\r\n")
+
+    def test_the_text_of_another_message_is_no_attachment(self) -> None:
+        item = self.room.deliver(PLAIN)
+        fetch = E(IO.Fetch, E(IO.Store, "Mailbox"), E(AirSyncBase.FileReference, f"{item.number}:1"))
+        response = self.room.post("ItemOperations", E(IO.ItemOperations, fetch))
+        self.assertEqual(response.text(IO.Response, IO.Fetch, IO.Status), "15")

@@ -10,8 +10,9 @@ from base64 import b64encode
 
 from attrs import frozen
 
+from posthouse.eas.content.meeting import invitation
 from posthouse.errors import NoSuchItem, TooLarge
-from posthouse.mime.bodies import decode_iter
+from posthouse.mime.bodies import choose_bodies, decode_iter
 from posthouse.mime.scan import load_structure
 from posthouse.mime.unpack import file_inside, packed_part
 from posthouse.store import bodies, changes
@@ -55,11 +56,15 @@ def read_attachment(
     :raises NoSuchItem: no such item or part. :raises TooLarge: more than ``limit``.
     """
     item = changes.item_by_number(tx, mailbox_id, number)
-    listed = next((one for one in item.attachments if one.path == path), None) if item is not None else None
-    if item is None or listed is None:
-        raise NoSuchItem(cause=f"no attachment {number}:{path}")
+    if item is None:
+        raise NoSuchItem(cause=f"no item {number}")
     root = load_structure(item.structure)
     part = root.find(path)
+    listed = next((one for one in item.attachments if one.path == path), None)
+    if listed is None:
+        listed = invitation(item, choose_bodies(root).calendar)
+    if listed is None or listed.path != path:
+        raise NoSuchItem(cause=f"no attachment {number}:{path}")
     body_id = item.body_id
     packed = packed_part(root, path) if part is None else None
     if packed is not None:

@@ -16,6 +16,7 @@ from enum import Enum
 
 from attrs import evolve, frozen
 
+from posthouse.eas.content.meeting import invitation
 from posthouse.eas.content.options import HTML, MIME, PLAIN, RTF, BodyPreference, MailOptions
 from posthouse.eas.versions import Version
 from posthouse.errors import Malformed
@@ -27,7 +28,7 @@ from posthouse.mime.tnef import read_tnef
 from posthouse.mime.transfer import decode_part
 from posthouse.mime.truncate import truncate_bytes, truncate_mime
 from posthouse.mime.unpack import has_rtf
-from posthouse.model import Item
+from posthouse.model import AttachmentInfo, Item
 from posthouse.wbxml.encode import clean
 from posthouse.wbxml.tags import AirSyncBase
 from posthouse.wbxml.tree import Element, Utf8
@@ -71,6 +72,7 @@ class Plan:
     choices: tuple[Choice, ...]
     native: int
     cpid: int
+    invitation: AttachmentInfo | None = None
 
 
 #: MS-ASAIRS 3.2.5.2 with no preference at all: plain text.
@@ -122,6 +124,7 @@ def plan(item: Item, root: Part, bodies: Bodies, options: MailOptions) -> Plan:
         ),
         native,
         charset.code_page(label) if label else 65001,
+        invitation(item, bodies.calendar),
     )
 
 

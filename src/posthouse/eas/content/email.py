@@ -27,6 +27,7 @@ from posthouse.eas.content.body import (
     render_choice,
 )
 from posthouse.eas.content.flag import flag_element
+from posthouse.eas.content.meeting import shown_class
 from posthouse.eas.content.moments import write_moment
 from posthouse.eas.content.options import MailOptions
 from posthouse.eas.versions import Version
@@ -52,7 +53,6 @@ _MOST_ADDRESSES = 32768
 _MAILBOX = re.compile(r'\s*(?:"([^"\\]*)"|([^"<>,();:\\]*))\s*(?:<([^<>"]*)>)?\s*(?:,|$)')
 
 _CONTENT_CLASS = "urn:content-classes:message"
-_MEETING_CLASS = "urn:content-classes:calendarmessage"
 
 
 def file_reference(item: Item, attachment: AttachmentInfo) -> str:
@@ -256,20 +256,16 @@ def mail_elements_of(
     """
     elements = header_elements(item, version)
     elements.append(Element(Email.Read, "1" if item.read else "0"))
-    if item.attachments:
-        elements.append(attachments_element(item))
+    files = item.attachments if planned.invitation is None else (*item.attachments, planned.invitation)
+    if files:
+        elements.append(attachments_element(item, files))
     if body is not None:
         elements.append(body_element(body, item, version))
     if part is not None and version >= (14, 1):
         elements.append(body_element(part, item, version, AirSyncBase.BodyPart))
     elements += class_elements(item, planned.cpid)
     elements.append(flag_element(item.flag))
-    elements.append(
-        Element(
-            Email.ContentClass,
-            _MEETING_CLASS if ".Schedule.Meeting" in item.message_class else _CONTENT_CLASS,
-        )
-    )
+    elements.append(Element(Email.ContentClass, _CONTENT_CLASS))
     elements.append(Element(AirSyncBase.NativeBodyType, str(planned.native)))
     if version >= (14, 0):
         elements += conversation_elements(item, version)
@@ -330,7 +326,7 @@ def _with_semicolons(addresses: str) -> str:
 def class_elements(item: Item, cpid: int) -> list[Element]:
     """MessageClass and InternetCPID."""
     return [
-        Element(Email.MessageClass, item.message_class or "IPM.Note"),
+        Element(Email.MessageClass, shown_class(item)),
         Element(Email.InternetCPID, str(cpid or 65001)),
     ]
 
@@ -353,10 +349,10 @@ def conversation_elements(item: Item, version: Version) -> list[Element]:
     return elements
 
 
-def attachments_element(item: Item) -> Element:
+def attachments_element(item: Item, files: Sequence[AttachmentInfo]) -> Element:
     """MS-ASAIRS 2.2.2.8."""
     rows: list[Element] = []
-    for attachment in item.attachments:
+    for attachment in files:
         children = [
             Element(AirSyncBase.DisplayName, attachment.name),
             Element(AirSyncBase.FileReference, file_reference(item, attachment)),
