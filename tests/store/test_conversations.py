@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.mime.threads import short_index
-from posthouse.model import Folder, FolderType, Item, ItemDraft
+from posthouse.model import Arrival, Folder, FolderType, Item, ItemDraft
 from posthouse.store import accounts, bodies, changes, conversations, delivery, folders, items
 from posthouse.store.delivery import Copy
 from tests.support.store import NOW, folder, make_account, make_database
@@ -175,3 +175,56 @@ class RuleTests(Base):
             )
         )
         self.assertIn("item_conversation (mailbox_id=? AND conversation=? AND folder_id=?)", plan[0][3])
+
+
+class FolderTests(Base):
+    """What ConversationMode asks of a folder."""
+
+    class _Plans:
+        """A transaction that explains what it is asked."""
+
+        def __init__(self, tx: Any) -> None:
+            self.tx = tx
+            self.found: list[str] = []
+
+        def execute(self, sql: str, params: Any = ()) -> Any:
+            rows = self.tx.execute("EXPLAIN QUERY PLAN " + sql, params)
+            self.found += [
+                row[3].rpartition("INDEX ")[2] for row in rows if "SEARCH" in row[3] or "SCAN item" in row[3]
+            ]
+            return self.tx.execute(sql, params)
+
+    def test_only_its_own_older_mail_counts(self) -> None:
+        question = self.deliver(b"q")
+        self.deliver(b"z")
+        self.deliver(b"c", b"q", folder_type=FolderType.SENT)
+        answer = self.deliver(b"a", b"q")
+        inbox, target = self.folder().id, Arrival(NOW, answer.number)
+        mailbox = self.account.mailbox_id
+
+        def ask(tx: Any) -> Any:
+            return (
+                conversations.kindred(tx, mailbox, inbox, target, 9),
+                conversations.companions(tx, mailbox, inbox, [answer.number], target, 9),
+                conversations.alive(tx, mailbox, inbox, [question.number, question.number + 1], target),
+            )
+
+        kindred, companions, alive = self.db.read_now(ask)
+        self.assertEqual([mark.number for mark in kindred], [question.number])
+        self.assertEqual([mark.number for mark in companions], [question.number])
+        self.assertEqual(alive, [question.number])
+        plans = self.db.read_now(lambda tx: (lambda plans: (ask(plans), plans.found)[1])(self._Plans(tx)))
+        conversation = (
+            "item_conversation (mailbox_id=? AND conversation=? AND folder_id=? AND (received,number)"
+        )
+        self.assertEqual(
+            plans,
+            [
+                "item_arrival (folder_id=? AND (received,number)>(?,?))",
+                f"{conversation}<(?,?))",
+                "item_folder (folder_id=? AND number=?)",
+                f"{conversation}<(?,?))",
+                "item_folder (folder_id=? AND number=?)",
+                f"{conversation}>(?,?))",
+            ],
+        )

@@ -112,14 +112,11 @@ def follow(tx: Transaction, mailbox_id: int, number: int) -> int:
 
 def kindred(tx: Transaction, mailbox_id: int, folder_id: int, target: Arrival, limit: int) -> list[Mark]:
     """Items of a folder below ``target`` with one at or above it in their conversation, newest arrival first."""
-    rows = tx.execute(
-        f"SELECT {MARK_COLUMNS} FROM item WHERE mailbox_id = ? AND folder_id = ? AND hidden = 0 "
-        "AND (received, number) < (?, ?) AND conversation IN (SELECT n.conversation FROM item n WHERE "
-        "n.folder_id = ? AND n.hidden = 0 AND (n.received, n.number) >= (?, ?)) "
-        "ORDER BY received DESC, number DESC LIMIT ?",
-        (mailbox_id, folder_id, *_pair(target), folder_id, *_pair(target), limit),
+    inside = (
+        "SELECT DISTINCT n.conversation FROM item n WHERE n.folder_id = ? AND n.hidden = 0 "
+        "AND (n.received, n.number) >= (?, ?)"
     )
-    return [Mark(*row) for row in rows]
+    return _below(tx, inside, (folder_id, *_pair(target)), mailbox_id, folder_id, target, limit)
 
 
 def companions(
@@ -128,14 +125,34 @@ def companions(
     """Items of a folder below ``target`` in the conversations of these."""
     found: dict[int, Mark] = {}
     for places, portion in padded(numbers):
-        rows = tx.execute(
-            f"SELECT {MARK_COLUMNS} FROM item WHERE mailbox_id = ? AND folder_id = ? AND hidden = 0 "
-            "AND (received, number) < (?, ?) AND conversation IN (SELECT n.conversation FROM item n WHERE "
-            f"n.mailbox_id = ? AND n.number IN ({places})) ORDER BY received DESC, number DESC LIMIT ?",
-            (mailbox_id, folder_id, *_pair(target), mailbox_id, *portion, limit),
+        named = (
+            "SELECT DISTINCT n.conversation FROM item n WHERE n.folder_id = ? AND n.number IN "
+            f"({places}) AND n.hidden = 0"
         )
-        found.update((row[0], Mark(*row)) for row in rows)
+        marks = _below(tx, named, (folder_id, *portion), mailbox_id, folder_id, target, limit)
+        found.update((mark.number, mark) for mark in marks)
     return list(found.values())
+
+
+def _below(
+    tx: Transaction,
+    conversations: str,
+    params: Sequence[int],
+    mailbox_id: int,
+    folder_id: int,
+    target: Arrival,
+    limit: int,
+) -> list[Mark]:
+    # CROSS JOIN: first the conversations, which are few, then the mail of each by its index; without any
+    # statistics SQLite would rather look at all older mail of the folder.
+    columns = ", ".join(f"o.{name.strip()}" for name in MARK_COLUMNS.split(","))
+    rows = tx.execute(
+        f"SELECT {columns} FROM ({conversations}) c CROSS JOIN item o WHERE o.mailbox_id = ? "
+        "AND o.conversation = c.conversation AND o.folder_id = ? AND (o.received, o.number) < (?, ?) "
+        "AND o.hidden = 0 ORDER BY o.received DESC, o.number DESC LIMIT ?",
+        (*params, mailbox_id, folder_id, *_pair(target), limit),
+    )
+    return [Mark(*row) for row in rows]
 
 
 def alive(
