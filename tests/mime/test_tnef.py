@@ -135,6 +135,13 @@ class UnpackTests(SynchronousTestCase):
             self.assertIsNone(packed_part(root, path))
         self.assertRaises(NoSuchItem, file_inside, packed[0], 3, lambda first, last: data[first:last])
 
+    def test_a_draft_of_the_user_keeps_its_parts(self) -> None:
+        data = mail(sample())
+        root = scan(data)
+        head = data[: root.body_start]
+        draft = draft_from(root, head, lambda first, last: data[first:last], len(data), 0, unpack=False)
+        self.assertEqual([info.name for info in draft.attachments], ["winmail.dat"])
+
     def test_nothing_but_a_body_is_no_attachment(self) -> None:
         draft = drafted(mail(winmail()))
         self.assertEqual((draft.attachments, draft.has_attachments), ((), False))

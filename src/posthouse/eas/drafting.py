@@ -210,6 +210,7 @@ class _Preparation:
             lambda start, stop: whole[start:stop],
             len(whole),
             now,
+            unpack=False,
         )
         body = await keep_bytes(call.services.db, call.services.pool, whole, now)
         if number:

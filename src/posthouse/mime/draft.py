@@ -27,6 +27,8 @@ def draft_from(
     size: int,
     received: int,
     added: bytes = b"",
+    *,
+    unpack: bool = True,
 ) -> ItemDraft:
     """The draft of an item.
 
@@ -34,10 +36,12 @@ def draft_from(
     :param head: the header block. :param read: bytes of the message from an offset up to another.
     :param received: ms since the epoch.
     :param added: header lines that stand in the item's trace instead of the body.
+    :param unpack: whether the files of a winmail.dat are listed one by one; a user's own draft is still to be
+        changed part by part.
     """
     summary = summarise(root, added + head if added else head, read)
     attachments, has_attachments = summary.attachments, summary.has_attachments
-    if any(info.content_type in TNEF_TYPES for info in attachments):
+    if unpack and any(info.content_type in TNEF_TYPES for info in attachments):
         bodies = choose_bodies(root)
         has_body = bodies.plain is not None or bodies.html is not None
         root, attachments = unpacked(root, attachments, read, has_body=has_body)
