@@ -72,6 +72,7 @@ from posthouse.smtp.parking import Parking
 from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
 from posthouse.store import accounts, housekeeping, policies
+from posthouse.store.allowance import Allowance
 from posthouse.store.db import Database
 from posthouse.store.outbox import QUEUE
 from posthouse.work.pool import Pool
@@ -213,6 +214,9 @@ class MailServer(Service):
         reporter = Reporter(hostname, lambda: f"{self.random.getrandbits(96):x}")
         self.intake.auto_reply = auto_reply = AutoReply(reporter)
         self.intake.reporter = reporter
+        self.intake.allowance = allowance = Allowance(
+            config.delivery.daily_recipients, config.delivery.daily_new_recipients
+        )
         self.outbox = Submission(
             database=self.database,
             directory=self.directory,
@@ -225,6 +229,7 @@ class MailServer(Service):
             min_free=min_free,
             size_limit=config.smtp.size_limit,
             auto_reply=auto_reply,
+            allowance=allowance,
         )
         sender = Sender(self.database, *self._way_out(), reporter, self.random, now, self.pool)
         self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))

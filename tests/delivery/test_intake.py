@@ -214,9 +214,8 @@ class AcceptTests(HouseCase):
     def test_forwarding_marks_its_address_and_sees_it_come_back(self) -> None:
         self.accept(PLAIN, "x@else.example", "away@here.example")
         (row,) = self.queue()
-        self.assertEqual(
-            (row.account_id, row.sender, row.recipient), (None, "x@else.example", "far@there.example")
-        )
+        self.assertEqual((row.account_id, row.recipient), (None, "far@there.example"))
+        self.assertRegex(row.sender, r"^SRS0=[^=]+=[^=]+=else\.example=x@here\.example$")
         self.assertTrue(row.trace.startswith(b"Delivered-To: away@here.example\r\n"))
         envelope = self.envelope("x@else.example", "away@here.example")
         self.failureResultOf(self.intake.accept(envelope, self.spooled(row.trace + PLAIN)), LoopDetected)

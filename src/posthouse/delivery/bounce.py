@@ -131,7 +131,7 @@ class Reporter:
         if not report.to:
             return False  # RFC 5321 4.5.5: never answer the null reverse path
         try:
-            recipient = find_route(tx, report.to).recipient
+            recipient = find_route(tx, report.to, now).recipient
         except (NoSuchThing, TryLater):
             return False
         copies = [

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, succeed
 
-from posthouse.errors import NotPermitted, RelayDenied
+from posthouse.delivery.srs import Srs, is_rewritten
+from posthouse.errors import Malformed, NotPermitted, RelayDenied
 from posthouse.interfaces import IDatabase
 from posthouse.mime.addresses import fold_address, normalise_address
 from posthouse.model import Account, Recipient, evolve
-from posthouse.store import accounts, queue_orders
+from posthouse.store import accounts, allowance, queue_orders
 
 __all__ = ["Directory", "Route", "find_route", "owns"]
 
@@ -36,9 +37,10 @@ class Route:
     stopped: str = ""
 
 
-def find_route(tx: Any, address: str) -> Route:
+def find_route(tx: Any, address: str, now: int = 0) -> Route:
     """Route one address inside a transaction.
 
+    :param now: ms since the epoch, to tell rewritten senders that are too old; 0: they may be of any age.
     :raises NoSuchAccount: a local domain without such a user. :raises TryLater: disabled.
     """
     folded = fold_address(address)
@@ -48,12 +50,22 @@ def find_route(tx: Any, address: str) -> Route:
     local = accounts.is_local_domain(tx, folded.rpartition("@")[2])
     if not local:
         return Route(Recipient(address, (), (normalise_address(address),)), False)
+    if is_rewritten(folded):
+        # What comes back from where we forwarded to. The case of letters is kept: it is the sender's.
+        try:
+            home = Srs(allowance.secret(tx, "srs")).reverse(address.rpartition("@")[0], now)
+        except Malformed:
+            pass
+        else:
+            if not accounts.is_local_domain(tx, fold_address(home).rpartition("@")[2]):
+                return Route(Recipient(address, (), (normalise_address(home),)), True)
+            folded = fold_address(home)
     return Route(evolve(accounts.route(tx, folded), address=address), True)
 
 
-def _look(tx: Any, address: str) -> Route:
+def _look(tx: Any, address: str, now: int) -> Route:
     """The route, with what is known of an address elsewhere."""
-    route = find_route(tx, address)
+    route = find_route(tx, address, now)
     if route.local:
         return route
     stopped = queue_orders.suppressed(tx, fold_address(address))
@@ -102,8 +114,18 @@ class Directory:
             self._ask(account_id, lambda tx: accounts.owned_addresses(tx, account_id))
         )
 
+    async def rewriter(self, sender: str) -> Srs | None:
+        """What rewrites a sender whose mail is forwarded; None for one of ours, who needs it not."""
+        domain = fold_address(sender).rpartition("@")[2]
+
+        def ask(tx: Any) -> Srs | None:
+            return None if accounts.is_local_domain(tx, domain) else Srs(allowance.secret(tx, "srs"))
+
+        found: Srs | None = await self._ask(("srs", domain), ask)
+        return found
+
     async def _route(self, address: str, account: Account | None) -> Recipient:
-        route = await self._ask(address, lambda tx: _look(tx, address))
+        route = await self._ask(address, lambda tx: _look(tx, address, int(self.seconds() * 1000)))
         if not route.local and account is None:
             raise RelayDenied(cause=f"relay to {address} without login")
         if route.stopped:

@@ -8,8 +8,9 @@ Specifications: RFC 5321 3.9 (aliases), RFC 3461 4 and 5.2 (DSN parameters trave
 from __future__ import annotations
 
 from posthouse.delivery.schedule import expires_at
+from posthouse.delivery.srs import Srs
 from posthouse.delivery.trace import delivered_to_line, delivery_trace
-from posthouse.mime.addresses import normalise_address
+from posthouse.mime.addresses import fold_address, normalise_address
 from posthouse.mime.report import RecipientStatus
 from posthouse.model import Envelope, Recipient
 from posthouse.store.delivery import Copy
@@ -33,17 +34,30 @@ def local_copies(envelope: Envelope, trace: bytes, role: str = "") -> list[Copy]
 
 
 def queue_rows(
-    envelope: Envelope, trace: bytes, size: int, eight_bit: bool, now: int, priority: int = 0
+    envelope: Envelope,
+    trace: bytes,
+    size: int,
+    eight_bit: bool,
+    now: int,
+    priority: int = 0,
+    srs: Srs | None = None,
 ) -> list[OutboxDraft]:
-    """The rows for addresses elsewhere. ``size`` is that of the body, ``now`` in ms."""
+    """The rows for addresses elsewhere.
+
+    :param size: that of the body. :param now: ms. :param srs: rewrites the sender of what is forwarded.
+    """
     rows: dict[str, OutboxDraft] = {}
     for recipient in envelope.recipients:
         for address in recipient.remote:
             if address in rows:
                 continue
+            sender = envelope.sender
+            if srs is not None and sender and is_forwarded(recipient):
+                domain = fold_address(recipient.address).rpartition("@")[2]
+                sender = srs.forward(sender, domain, now)
             rows[address] = OutboxDraft(
                 account_id=envelope.account_id,
-                sender=envelope.sender,
+                sender=sender,
                 recipient=address,
                 size=size,
                 smtputf8=envelope.smtputf8 or not (envelope.sender + address).isascii(),

@@ -31,8 +31,10 @@ from posthouse.errors import NoSuchThing, NotPermitted, StorageFull, TryLater
 from posthouse.interfaces import IDatabase, IMailIntake, ISpool
 from posthouse.mailauth.results import remove_foreign
 from posthouse.mime import compose
+from posthouse.mime.addresses import fold_address
 from posthouse.model import Account, Envelope, Recipient
-from posthouse.store import delivery
+from posthouse.store import allowance, delivery
+from posthouse.store.allowance import Allowance
 from posthouse.store.keep import keep_body
 from posthouse.store.outbox import BULK, HUMAN
 
@@ -68,6 +70,7 @@ class Intake:
     :param free_space: bytes free where the store lives. :param min_free: below this no mail is taken.
     :param auto_reply: answers for readers who are away.
     :param verifier: looks at mail of strangers. :param signer: signs what our users send elsewhere.
+    :param allowance: what one account may send in a day.
     :param reporter: tells those who asked (NOTIFY=SUCCESS) that their mail was delivered here.
     """
 
@@ -84,6 +87,7 @@ class Intake:
     verifier: Verifier | None = None
     signer: Signer | None = None
     reporter: Reporter | None = None
+    allowance: Allowance = field(factory=Allowance)
     _looked: float = field(default=-_LOOK_AGAIN, init=False)
     _free: int = field(default=0, init=False)
 
@@ -120,6 +124,7 @@ class Intake:
     def accept(self, envelope: Envelope, spooled: Any) -> Deferred[str]:
         """See ``IMailIntake``. The spooled bytes are closed afterwards, whatever happens.
 
+        :raises TryLater: the account has sent its share of a day (or the store is busy).
         :raises LoopDetected: too many hops. :raises Malformed, NotPermitted: a submission's From or Sender.
         :raises NotAuthentic: a stranger's From, by the policy of its domain.
         """
@@ -167,11 +172,20 @@ class Intake:
         if self.signer is not None and envelope.account_id is not None and is_sent_on(envelope):
             trace = await self.signer.fields(message, added, now) + trace
         priority = priority_of(message, envelope)
-        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now, priority)
+        srs = None
+        if envelope.account_id is None and envelope.sender and any(map(is_forwarded, envelope.recipients)):
+            # RFC 7208 appendix D.3: from here, the sender's own domain says this mail must not come.
+            srs = await self.directory.rewriter(envelope.sender)
+        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now, priority, srs)
 
         receipt = self._receipt(envelope, trace + message.head, now)
 
+        elsewhere = [fold_address(row.recipient) for row in rows]
+
         def store(tx: Any) -> delivery.Delivered:
+            if envelope.account_id is not None and elsewhere:
+                allowance.check(tx, envelope.account_id, elsewhere, self.allowance, now)
+                allowance.note(tx, envelope.account_id, elsewhere, now)
             done = delivery.deliver(tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe)
             if receipt is not None and self.reporter is not None and (any(done.numbers) or done.outbox_ids):
                 self.reporter.deliver(tx, receipt, now)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -38,7 +38,8 @@ from posthouse.mime.part import Part
 from posthouse.mime.report import RecipientStatus
 from posthouse.mime.scan import Scanner, scan
 from posthouse.model import Account, BodyRef, Envelope, FolderType, ItemDraft, Recipient
-from posthouse.store import delivery
+from posthouse.store import allowance, delivery
+from posthouse.store.allowance import Allowance
 from posthouse.store.bodies import PreparedBody
 from posthouse.store.keep import keep_body
 
@@ -96,6 +97,7 @@ class Submission:
     size_limit: int = 50 * 1024 * 1024
     auto_reply: AutoReply | None = None
     signer: Signer | None = None
+    allowance: Allowance = field(factory=Allowance)
 
     def submit(
         self,
@@ -108,6 +110,7 @@ class Submission:
 
         :raises TooLarge: beyond the size limit or 500 recipients.
         :raises StorageFull: the disk is nearly full.
+        :raises TryLater: the account has sent its share of a day.
         """
         return Deferred.fromCoroutine(self._submit(account, message, save_in_sent, in_transaction))
 
@@ -134,7 +137,21 @@ class Submission:
             raise TooLarge("The message is too large.", cause=f"{len(data)} bytes")
         if self.free_space() < self.min_free:
             raise StorageFull(cause="the disk is nearly full")
-        return await self._parcel(account, message_of(data, await self._scan(data)), save_in_sent)
+        parcel = await self._parcel(account, message_of(data, await self._scan(data)), save_in_sent)
+        # Asked ahead of the transaction, which may be one that does much else for the same phone.
+        await self.database.read(lambda tx: self._check_allowance(tx, parcel))
+        return parcel
+
+    def _check_allowance(self, tx: Any, parcel: Parcel) -> None:
+        elsewhere: list[str] = []
+        for address in parcel.addresses:
+            try:
+                elsewhere += find_route(tx, address).recipient.remote
+            except (NoSuchAccount, TryLater):
+                continue
+        if elsewhere:
+            folded = [fold_address(address) for address in elsewhere]
+            allowance.check(tx, parcel.account.id, folded, self.allowance, parcel.now)
 
     def departed(self, parcel: Parcel) -> None:
         """A parcel was handed over, and that is durable."""
@@ -241,6 +258,7 @@ class Submission:
         sent_on = parcel.signature + trace
         priority = priority_of(parcel.message, envelope)
         rows = queue_rows(envelope, sent_on, parcel.message.size, is_eight_bit(parcel.message), now, priority)
+        allowance.note(tx, account.id, [fold_address(row.recipient) for row in rows], now)
         if copies or rows:
             done = delivery.deliver(
                 tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False
