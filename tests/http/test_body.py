@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.errors import Malformed, TooLarge
 from posthouse.http.body import inflate, read_body
+from posthouse.http.limits import HttpLimits
 from posthouse.http.reply import Reply
 from posthouse.http.request import Request
 from posthouse.http.resource import AsyncResource
@@ -42,6 +43,25 @@ class BodyTests(SynchronousTestCase):
             ("deflate", raw.compress(text) + raw.flush()),
         ):
             self.assertEqual(self.post(body, f"Content-Encoding: {encoding}").body, text, encoding)
+
+    def test_a_large_body_is_read_off_the_reactor(self) -> None:
+        class Pool(InlinePool):
+            ran: list[str] = []
+
+            def run(self, function, *args):  # type: ignore[no-untyped-def]
+                self.ran.append(function.__name__)
+                return super().run(function, *args)
+
+        class Large(_Echo):
+            limit = 4_000_000
+
+        body = bytes(range(256)) * 8192
+        self.assertEqual(
+            Wire(Large(Pool()), HttpLimits(body=4_000_000)).get("/", method="POST", body=body).body, body
+        )
+        self.assertEqual(Pool.ran, ["read"])
+        Wire(Large(Pool()), HttpLimits(body=4_000_000)).get("/", method="POST", body=body[: 1 << 20])
+        self.assertEqual(Pool.ran, ["read"])
 
     def test_a_bomb_is_refused(self) -> None:
         bomb = gzip.compress(bytes(50_000_000))

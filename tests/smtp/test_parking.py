@@ -133,7 +133,7 @@ class LmtpTests(ParkingCase):
                 ("a@t", "b@t"),
                 lambda start, stop: MESSAGE[start:stop],
                 len(MESSAGE),
-            )  # fmt: skip
+            )
         )
         self.assertNoResult(sending)
         server.die()

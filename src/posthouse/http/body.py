@@ -18,6 +18,7 @@ from posthouse.http.request import Request
 __all__ = ["Pool", "inflate", "read_body"]
 
 _INLINE = 1 << 15  # unpacking this much takes well below a millisecond
+_IN_REACTOR = 1 << 20
 _ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
@@ -35,8 +36,10 @@ async def read_body(request: Request, limit: int, pool: Pool) -> bytes:
     """
     content = request.content
     assert content is not None
+    size = content.seek(0, 2)
     content.seek(0)
-    data = content.read(limit + 1)
+    # A large body lies in a file: reading that would hold the reactor.
+    data: bytes = content.read(limit + 1) if size <= _IN_REACTOR else await pool.run(content.read, limit + 1)
     named = (request.getHeader("content-encoding") or "").strip().lower()
     if named in ("", "identity"):
         if len(data) > limit:

@@ -3,8 +3,8 @@
 The promises. In: end of data is CRLF.CRLF and nothing else, wherever the blocks are cut; dots are un-stuffed;
 a bare CR, a bare LF or a NUL anywhere is named and refused (the message smuggling family, RFC 5321 2.3.8 and
 4.1.1.4). Out: no bare CR, bare LF or NUL ever leaves, and every line that starts with a dot is stuffed,
-wherever the blocks are cut. All work is done by ``count``, ``find`` and ``replace`` on whole blocks, so a megabyte costs
-about three milliseconds; nothing is ever split into lines.
+wherever the blocks are cut. All work is done by ``count``, ``find`` and ``replace`` on whole blocks, so a
+megabyte costs about three milliseconds; nothing is ever split into lines.
 """
 
 from __future__ import annotations

@@ -118,10 +118,11 @@ class Sync(Command):
             fresh=call.services.random_key,
             room=room,
             budget=budget,
-            written=yard.was_written(device, ask.collection_id),
         )
         await yard.enter(device, ask.collection_id)
         try:
+            # Known only now: the request before may just have been answered.
+            desk = evolve(desk, written=yard.was_written(device, ask.collection_id))
             if ask.orders or ask.key == "0":
                 outcome = await self._written(call, desk, ask)
             else:
