@@ -288,6 +288,7 @@ def _sending(database: Database) -> None:
     """Orders for the queue, suppressed addresses, limits per account, the key of rewritten senders."""
     for statement in _SENDING:
         database.conn.execute(SQLITE.ddl(statement))
+    database.conn.execute("UPDATE outbox SET own = 1 WHERE account_id IS NOT NULL")
     rows = database.conn.execute("SELECT id, recipient FROM outbox").fetchall()
     database.conn.executemany(
         "UPDATE outbox SET domain = ? WHERE id = ?",
