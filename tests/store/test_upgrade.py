@@ -23,8 +23,8 @@ class SendingTests(SynchronousTestCase):
         before.apply(database)
         for number, recipient in enumerate(('"a@b"@There.Example', "c@else.example"), 1):
             connection.execute(
-                "INSERT INTO outbox (account_id, id, body_id, size, sender, recipient, created, due, due_before, expires, state, "
-                "smtputf8, eight_bit, envid, ret, notify, orcpt, trace) "
+                "INSERT INTO outbox (account_id, id, body_id, size, sender, recipient, created, due, due_before, "
+                "expires, state, smtputf8, eight_bit, envid, ret, notify, orcpt, trace) "
                 "VALUES (7, ?, 1, 1, 's', ?, 1, 1, 1, 9, 'due', 0, 0, '', '', '', '', x'')",
                 (number, recipient),
             )
