@@ -112,7 +112,9 @@ def route(tx: Transaction, folded_address: str) -> Recipient:
                 if len(seen) > MAX_TARGETS:  # the address itself is one of them
                     # Some of them without the others would lose mail in silence.
                     raise TryLater(
-                        "The group is too large.", cause=f"{address} means over {MAX_TARGETS} others", after=3600
+                        "The group is too large.",
+                        cause=f"{address} means over {MAX_TARGETS} others",
+                        after=3600,
                     )
                 seen.add(target)
                 waiting.append(target)
