@@ -73,10 +73,12 @@ from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
 from posthouse.store import accounts, housekeeping, policies
 from posthouse.store.allowance import Allowance
+from posthouse.store.bodies import CHUNK, prepare_chunk
 from posthouse.store.db import Database
 from posthouse.store.outbox import QUEUE
+from posthouse.work.memory import Memory
 from posthouse.work.pool import Pool
-from posthouse.work.spool import RESERVE, Spool
+from posthouse.work.spool import RESERVE, SHARED_MEMORY, Packing, Spool
 
 __all__ = ["MailServer", "Options", "makeService"]
 
@@ -197,8 +199,18 @@ class MailServer(Service):
 
         min_free = reserve_of(shutil.disk_usage(config.directory).total)
 
+        memory = Memory(SHARED_MEMORY)
+        packing = Packing(CHUNK, prepare_chunk)
+
         def new_spool() -> Spool:
-            return Spool(spool_directory, self.pool, reserve=min(RESERVE, min_free), scanner=Scanner())
+            return Spool(
+                spool_directory,
+                self.pool,
+                reserve=min(RESERVE, min_free),
+                scanner=Scanner(),
+                memory=memory,
+                packing=packing,
+            )
 
         self.intake = Intake(
             database=self.database,

@@ -19,8 +19,10 @@ from posthouse.errors import (
 )
 from posthouse.interfaces import IMailIntake
 from posthouse.mime.part import load_structure
-from posthouse.mime.scan import scan
+from posthouse.mime.scan import Scanner, scan
 from posthouse.store import accounts, bodies
+from posthouse.work.memory import Memory
+from posthouse.work.spool import Packing, Spool
 from tests.delivery.house import PLAIN, HouseCase
 
 
@@ -233,7 +235,7 @@ class AcceptTests(HouseCase):
         self.assertTrue((item.trace + self.body(item)).endswith(b"\r\n\r\nno header at all\r\n"))
 
     def test_big_messages_go_ahead_in_slices_and_arrive_whole(self) -> None:
-        for size in (100_000, 900_000, 1_500_000):
+        for size in (100_000, 1_900_000, 2_500_000):
             data = PLAIN.replace(b"<1@", b"<%d@" % size) + b"0123456789abcde\n" * (size // 16)
             writes: list[Any] = []
             real = self.db.write
@@ -248,7 +250,30 @@ class AcceptTests(HouseCase):
                 item = self.items(self.bob)[-1]
                 self.assertEqual(self.body(item), data)
                 self.assertEqual(item.preview[:9], "Hello Bob")
-                self.assertEqual(len(writes), 9 if size > 1 << 20 else 1)
+                # Above 2 MB: begin, slices of 1 MB, end; and the delivery itself.
+                self.assertEqual(len(writes), 6 if size > 2 << 20 else 1)
+
+    def test_what_was_packed_while_it_arrived_arrives_whole(self) -> None:
+        memory = Memory(8 << 20)
+        for size in (300_000, 1_500_000, 3_000_000):
+            # Somebody else's results are taken out, which moves everything behind them.
+            for front in (b"", b"Authentication-Results: mx.here.example; spf=pass\r\n"):
+                data = (
+                    front
+                    + PLAIN.replace(b"<1@", b"<%d.%d@" % (size, len(front)))
+                    + b"0123456789abcde\n" * (size // 16)
+                )
+                with self.subTest(size, front=front):
+                    packing = Packing(bodies.CHUNK, bodies.prepare_chunk)
+                    spool = Spool(".", self.pool, scanner=Scanner(), memory=memory, packing=packing)
+                    for start in range(0, len(data), 65_536):
+                        self.assertIsNone(spool.write(data[start : start + 65_536]))
+                    spooled = self.successResultOf(spool.finish())
+                    self.assertTrue(spooled.packed)
+                    envelope = self.envelope("x@there.example", "bob@here.example")
+                    self.successResultOf(self.intake.accept(envelope, spooled))
+                    self.assertEqual(self.body(self.items(self.bob)[-1]), data[len(front) :])
+                    self.assertEqual(memory.lent, 0)
 
     def test_an_upload_that_was_swept_meanwhile_is_temporary(self) -> None:
         real = self.pool.run

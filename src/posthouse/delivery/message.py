@@ -33,6 +33,7 @@ class Message:
     read: Callable[[int, int], bytes]
     data: bytes | None = None
     sha256: bytes = b""  # where it is known already
+    packed: tuple[bytes, ...] = ()  # its chunks in the form of the store, likewise
 
     @property
     def fields(self) -> list[tuple[str, bytes]]:
@@ -59,18 +60,20 @@ class Message:
         return Message(head, _moved(self.root, delta, True), size, _slices(data) if data else read, data)
 
 
-def message_of(data: bytes, root: Part | None = None, sha256: bytes = b"") -> Message:
+def message_of(
+    data: bytes, root: Part | None = None, sha256: bytes = b"", packed: tuple[bytes, ...] = ()
+) -> Message:
     """A message that is in memory; scanned unless its structure is known."""
     if root is None:
         root = scan(data)
-    return Message(data[: root.body_start], root, len(data), _slices(data), data, sha256)
+    return Message(data[: root.body_start], root, len(data), _slices(data), data, sha256, packed)
 
 
 def message_of_spooled(spooled: Any) -> Message:
     """What a spool received (``posthouse.work.spool.Spooled``)."""
     data = spooled.data
     if data is not None:
-        return message_of(data, spooled.structure, spooled.sha256)
+        return message_of(data, spooled.structure, spooled.sha256, spooled.packed)
     root = spooled.structure
     return Message(spooled.read(0, root.body_start), root, spooled.size, spooled.read, None, spooled.sha256)
 
