@@ -27,7 +27,7 @@ from posthouse.auth.throttle import Throttle
 from posthouse.autodiscover.resources import Places
 from posthouse.autodiscover.resources import routes as autodiscover_routes
 from posthouse.bus import Bus
-from posthouse.config import Config, split_address
+from posthouse.config import Config
 from posthouse.daemon.chores import Chore, Chores
 from posthouse.daemon.front import Front
 from posthouse.daemon.limits import raise_file_limit
@@ -38,6 +38,7 @@ from posthouse.daemon.preflight import HeldPort, contexts, now
 from posthouse.daemon.stages import Stages
 from posthouse.daemon.systemd import notify, watchdog_seconds
 from posthouse.daemon.text import CatchUp
+from posthouse.daemon.translate import eas_settings, fixed_routes, smarthost_of
 from posthouse.daemon.watch import Watchdog
 from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.attempt import Sender
@@ -47,7 +48,7 @@ from posthouse.delivery.catcher import Catcher
 from posthouse.delivery.directory import Directory
 from posthouse.delivery.intake import Intake, reserve_of
 from posthouse.delivery.lanes import Lanes
-from posthouse.delivery.routes import FixedRoute, Routes, Smarthost
+from posthouse.delivery.routes import Routes
 from posthouse.delivery.runner import Runner
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.submission import Submission
@@ -56,8 +57,7 @@ from posthouse.dns.resolver import system_resolver
 from posthouse.eas.endpoint import PATH as EAS_PATH
 from posthouse.eas.endpoint import Endpoint
 from posthouse.eas.live import live_view, recent_view
-from posthouse.eas.services import EasSettings, Services
-from posthouse.eas.versions import VERSIONS, parse_version
+from posthouse.eas.services import Services
 from posthouse.errors import ConfigError, PosthouseError
 from posthouse.http.limits import HttpLimits
 from posthouse.http.site import Router, Site
@@ -65,7 +65,6 @@ from posthouse.mailauth.dkim_sign import make_key
 from posthouse.mime.scan import Scanner
 from posthouse.model import News
 from posthouse.policy import PRESETS
-from posthouse.settings import split_ceiling, split_route
 from posthouse.smtp.client import Relay, tcp_endpoints
 from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
 from posthouse.smtp.parking import Parking
@@ -269,28 +268,14 @@ class MailServer(Service):
         delivery = self.config.delivery
         if self.options.demo is not None and not delivery.smarthost:
             return Catcher(self.database, self.pool, self.reactor.seconds), None
-        smarthost = None
-        if delivery.smarthost:
-            host, port = split_address(delivery.smarthost)
-            smarthost = Smarthost(
-                host,
-                port,
-                delivery.smarthost_user,
-                delivery.smarthost_password,
-                delivery.smarthost_tls,
-                implicit_tls=port == 465,
-            )
         addresses = frozenset(own_addresses(self.options.held))
         routes = Routes(
             self.resolver,
             frozenset([self.config.server.hostname.lower()]),
             lambda: addresses,
-            smarthost,
+            smarthost_of(self.config),
             delivery.port,
-            {
-                domain: FixedRoute(kind, host, port)
-                for domain, kind, host, port in map(split_route, delivery.routes)
-            },
+            fixed_routes(self.config),
         )
         relay = Relay(
             self.reactor,
@@ -304,21 +289,6 @@ class MailServer(Service):
     def _phones(self) -> None:
         """Everything behind HTTPS."""
         config, eas = self.config, self.config.eas
-        highest = parse_version(eas.highest_version) or VERSIONS[-1]
-        settings = EasSettings(
-            policy_name=eas.policy,
-            hold_new=eas.new_devices == "quarantine",
-            requests_per_minute=eas.requests_per_minute,
-            unlimited=self.throttle.is_exempt,
-            provision_449=eas.provision_449,
-            ceilings=tuple(
-                (part, parse_version(version) or VERSIONS[-1])
-                for part, version in map(split_ceiling, eas.ceilings)
-            ),
-            versions=tuple(version for version in VERSIONS if version <= highest),
-            max_request=eas.request_limit,
-            heartbeat=(eas.heartbeat_min, eas.heartbeat_max),
-        )
         self.phones = services = Services(
             db=self.database,
             bus=self.bus,
@@ -327,7 +297,7 @@ class MailServer(Service):
             clock=self.reactor,
             random=os.urandom,
             pool=self.pool,
-            settings=settings,
+            settings=eas_settings(config, self.throttle.is_exempt),
         )
         self._check_policy(eas.policy)
         router = Router({"": Front(), EAS_PATH: Endpoint(services)})
