@@ -17,21 +17,14 @@ from posthouse.errors import Malformed
 from posthouse.mime.compose import base64_lines, encode_text, field, parameters
 from posthouse.mime.headers import parse_params, raw_text, unfold
 from posthouse.mime.part import Part
+from posthouse.mime.pieces import SEALED
 from posthouse.mime.scan import scan
 from posthouse.mime.transfer import decode_transfer
 
 __all__ = ["seven_bit"]
 
-_SEALED = frozenset(
-    (
-        "multipart/signed",
-        "multipart/encrypted",
-        "application/pkcs7-mime",
-        "application/x-pkcs7-mime",
-        "application/pgp-encrypted",
-        "application/pgp",
-    )
-)
+# Inline PGP of old, too: encoding its part anew would change what was signed.
+_SEALED = SEALED | {"application/pgp"}
 _ARMOUR = re.compile(rb"(?m)^-----BEGIN PGP (?:SIGNED )?MESSAGE-----")
 _CTE = re.compile(rb"(?i)^content-transfer-encoding[ \t]*:")
 _VERSION = re.compile(rb"(?im)^mime-version[ \t]*:")

@@ -19,12 +19,23 @@ from posthouse.mime import compose
 from posthouse.mime.bodies import Choice, sort_parts
 from posthouse.mime.part import Part
 
-__all__ = ["Boundary", "Piece", "Pieces", "assemble", "entity", "is_sealed", "outer_header", "take_apart"]
+__all__ = [
+    "SEALED",
+    "Boundary",
+    "Piece",
+    "Pieces",
+    "assemble",
+    "entity",
+    "is_sealed",
+    "outer_header",
+    "take_apart",
+]
 
 Read = Callable[[int, int], bytes]
 Boundary = Callable[[], str]
 
-_SEALED = frozenset(
+#: A message of these types is signed or encrypted as it stands: nobody may take it apart.
+SEALED = frozenset(
     (
         "multipart/signed",
         "multipart/encrypted",
@@ -59,7 +70,7 @@ class Pieces:
 
 def is_sealed(root: Part) -> bool:
     """Whether the message as a whole is signed or encrypted: then no byte of its body may change."""
-    return root.content_type in _SEALED
+    return root.content_type in SEALED
 
 
 def entity(part: Part, read: Read) -> bytes:
