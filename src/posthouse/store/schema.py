@@ -297,3 +297,21 @@ def _sending(database: Database) -> None:
     database.conn.execute(
         "INSERT INTO secret (name, value, created) VALUES ('srs', ?, 0)", (secrets.token_bytes(32),)
     )
+
+
+_ACQUAINTANCES = (
+    # rank: as it was told to devices; score: as it is (both in ms, see ``store.acquaintances``).
+    """CREATE TABLE acquaintance (
+        folder_id BIGINT NOT NULL, address TEXT NOT NULL, number BIGINT NOT NULL, rank BIGINT NOT NULL,
+        score BIGINT NOT NULL, written TEXT NOT NULL, name TEXT NOT NULL,
+        PRIMARY KEY (folder_id, address)) CLUSTERED""",
+    "CREATE UNIQUE INDEX acquaintance_number ON acquaintance (folder_id, number)",
+    "CREATE INDEX acquaintance_rank ON acquaintance (folder_id, rank, number)",
+)
+
+
+@migrations(name="0007_acquaintances")
+def _acquaintances(database: Database) -> None:
+    """To whom an account writes, ranked: the recipient information cache of its devices."""
+    for statement in _ACQUAINTANCES:
+        database.conn.execute(SQLITE.ddl(statement))
