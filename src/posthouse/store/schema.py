@@ -315,3 +315,44 @@ def _acquaintances(database: Database) -> None:
     """To whom an account writes, ranked: the recipient information cache of its devices."""
     for statement in _ACQUAINTANCES:
         database.conn.execute(SQLITE.ddl(statement))
+
+
+_RULES_AND_JUNK = (
+    # What is looked at for each message stands in the mailbox's own row: 0 no rules, 1 some, 2 some that read bodies;
+    # how many senders are known, and how much was learned. Nothing else is asked where these are 0.
+    "ALTER TABLE mailbox ADD COLUMN rules BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE mailbox ADD COLUMN senders BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE mailbox ADD COLUMN learned_junk BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE mailbox ADD COLUMN learned_good BIGINT NOT NULL DEFAULT 0",
+    # form: JSON as posthouse.rules understands it; problem: why the house switched the rule off.
+    """CREATE TABLE rule (
+        id IDENTITY, mailbox_id BIGINT NOT NULL, position BIGINT NOT NULL, name TEXT NOT NULL,
+        enabled BIGINT NOT NULL, problem TEXT NOT NULL DEFAULT '', form TEXT NOT NULL, created BIGINT NOT NULL,
+        changed BIGINT NOT NULL)""",
+    "CREATE INDEX rule_mailbox ON rule (mailbox_id, position)",
+    # listed: 0 not, 1 safe, 2 blocked; junk and good: messages of this sender moved into Junk, and out of it.
+    """CREATE TABLE known_sender (
+        mailbox_id BIGINT NOT NULL, address TEXT NOT NULL, listed BIGINT NOT NULL DEFAULT 0,
+        junk BIGINT NOT NULL DEFAULT 0, good BIGINT NOT NULL DEFAULT 0, at BIGINT NOT NULL,
+        PRIMARY KEY (mailbox_id, address)) CLUSTERED""",
+    # word: 64 bits of a hash, signed; at: the day it was met last.
+    """CREATE TABLE junk_word (
+        mailbox_id BIGINT NOT NULL, word BIGINT NOT NULL, junk BIGINT NOT NULL, good BIGINT NOT NULL,
+        at BIGINT NOT NULL, PRIMARY KEY (mailbox_id, word)) CLUSTERED""",
+    # What waits to be learned (junk 1 or 0), and what each message was learned as.
+    "CREATE TABLE junk_lesson (item_id BIGINT PRIMARY KEY, junk BIGINT NOT NULL)",
+    "CREATE TABLE junk_learned (item_id BIGINT PRIMARY KEY, mailbox_id BIGINT NOT NULL, junk BIGINT NOT NULL)",
+    "CREATE INDEX junk_learned_mailbox ON junk_learned (mailbox_id)",
+    # Strangers who were told to come again; passed: they did.
+    """CREATE TABLE greeting (
+        key BYTES NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, passed BIGINT NOT NULL DEFAULT 0,
+        PRIMARY KEY (key)) CLUSTERED""",
+    "CREATE INDEX greeting_last ON greeting (last)",
+)
+
+
+@migrations(name="0008_rules_and_junk")
+def _rules_and_junk(database: Database) -> None:
+    """Rules, senders that a user knows, what a mailbox learned about junk, strangers told to come again."""
+    for statement in _RULES_AND_JUNK:
+        database.conn.execute(SQLITE.ddl(statement))
