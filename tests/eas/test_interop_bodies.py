@@ -1,4 +1,6 @@
-"""Microsoft's own test cases for bodies (MS-ASAIRS S01): the same rules in Sync, ItemOperations and Search."""
+"""Microsoft's own test cases for bodies (MS-ASAIRS S01): the same rules in Sync, ItemOperations and Search.
+Bare numbers are MS-ASAIRS.
+"""
 
 from __future__ import annotations
 

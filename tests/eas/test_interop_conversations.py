@@ -1,4 +1,4 @@
-"""Microsoft's own test cases for conversations (MS-ASCON S01 to S05)."""
+"""Microsoft's own test cases for conversations (MS-ASCON S01 to S05). Bare numbers are MS-ASCON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""ConversationMode: whole conversations in spite of the date filter (MS-ASCON 3.2.5.6)."""
+"""ConversationMode: whole conversations in spite of the date filter (MS-ASCON 3.2.5.6).
+Bare numbers are MS-ASCON.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Policies by name: each account's own, changed while phones are at it, and phones that cannot comply."""
+"""Policies by name: each account's own, changed while phones are at it, and phones that cannot comply.
+Bare numbers are MS-ASPROV.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,7 @@ class NameTests(NamedCase):
 
 class ChangeTests(NamedCase):
     def test_a_changed_policy_asks_again_and_the_new_key_is_another(self) -> None:
-        """R693, R4914: 144, HTTP 449 at 12.1; R658: the old temporary key is no longer good."""
+        """R693; MS-ASCMD R4914: 144, HTTP 449 at 12.1; R658: the old temporary key is no longer good."""
         self.save("sales", AllowCamera=0)
         self.assign("sales")
         first = self.room.provision()
@@ -140,7 +142,7 @@ class RefusalTests(NamedCase):
         self.assign("hard")
 
     def test_a_device_that_cannot_comply_is_refused_until_it_can(self) -> None:
-        """MS-ASPROV R455, R660 (139), R4904 (141)."""
+        """MS-ASPROV R455, R660 (139); MS-ASCMD R4904 (141)."""
         for said, status in ((2, "139"), (3, "139"), (4, "145")):
             key = key_of(self.room.post("Provision", offer()))
             self.assertEqual(self.room.post("Provision", acknowledge(key, said)).text(P.Status), status)
@@ -157,7 +159,7 @@ class RefusalTests(NamedCase):
         self.assertEqual(self.status(), "142")
 
     def test_a_version_without_words_for_a_demand_is_139(self) -> None:
-        """R4899; HTTP 403 at 12.1 and below."""
+        """MS-ASCMD R4899; HTTP 403 at 12.1 and below."""
         self.save("hard", AllowNonProvisionableDevices=0, AllowCamera=0)
         self.assertEqual(self.room.post("Provision", offer("12.0"), "12.0").code, 403)
         self.assertEqual(policy_of(self.room.post("Provision", offer("12.1"), "12.1")).text(P.Status), "1")
@@ -209,7 +211,7 @@ class RecoveryPasswordTests(NamedCase):
         self.assertIsNone(self.kept())
 
     def test_is_denied_otherwise(self) -> None:
-        """R4402."""
+        """MS-ASCMD R4402."""
         self.room.provision()
         self.assertEqual(self.put("geheim"), "7")
         self.assertIsNone(self.kept())

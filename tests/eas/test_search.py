@@ -314,7 +314,7 @@ class DirectoryTests(SearchCase):
         return people
 
     def test_everything_that_somebody_has(self) -> None:
-        """R5711, R5286 to R5391, R3691."""
+        """R5711, R5286, R5391, R3691."""
         for version in VERSIONS:
             self.assertEqual(
                 self.people("barry", version=version),

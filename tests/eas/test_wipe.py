@@ -1,4 +1,4 @@
-"""Erasing a phone from afar, at every version."""
+"""Erasing a phone from afar, at every version. Bare numbers are MS-ASPROV."""
 
 from __future__ import annotations
 

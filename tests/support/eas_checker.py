@@ -19,6 +19,13 @@ from attrs import frozen
 from posthouse.wbxml.tree import Element
 from tests.support.shared import shared_path
 
+#: The rules by name, for the pages of `tests.support.requirements`.
+RULES = {
+    "schema": "Elements, their order and number, their types and ranges are those of Microsoft's schema.",
+    "collection": "A Collection of a Sync response has its names, its status and its parts in their order.",
+    "never empty": "Lists, identifiers and bodies, whose emptiness crashes phones, are not; keys have 1 to 64 characters.",
+}
+
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 _MANY = 1 << 30
 

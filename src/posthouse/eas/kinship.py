@@ -12,7 +12,7 @@ kept as a set, and the set is bounded: the newest `MOST_KIN` of such messages.
     The cut-off for which both are complete; None while the mode is off.
 
 When the filter's cut-off rises, and only then (R223, R228), what is left without any relative inside the filter is
-soft-deleted (R233). Everything here is a step of `posthouse.eas.window.decide`.
+soft-deleted (R233). Everything here is a step of `posthouse.eas.window.decide`. Bare numbers are MS-ASCON.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Promise: a device is asked once; its key stays the same over restarts, repeated acknowledgements and renewed
 requests, and changes only when the policy does. Implements MS-ASPROV 2.2.2 (the document), 3.2.5.1 (keys) and
-MS-ASCMD 2.2.2 (statuses 141 to 144).
+MS-ASCMD 2.2.2 (statuses 141 to 144). Bare numbers are MS-ASPROV.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Policy:
         return E(_P.EASProvisionDoc, fields, lists)
 
     def beyond(self, version: Version) -> tuple[str, ...]:
-        """The settings that are demanded and that a device of that version does not know (R4899)."""
+        """The settings that are demanded and that a device of that version does not know (MS-ASCMD R4899)."""
         return tuple(name for name in self.values if name in SETTINGS and SETTINGS[name].since > version)
 
     @property
@@ -140,7 +140,7 @@ def demand(policy: Policy | None, device: Device, sent_key: int, command: str = 
         return 0
     if not device.provisioned or not device.policy_key:
         if device.policy_hash == policy.refusal:
-            # R4904: it was asked, and said that it cannot.
+            # MS-ASCMD R4904: it was asked, and said that it cannot.
             return int(Status.LEGACY_DEVICE_ON_STRICT_POLICY)
         # 142 also without a key, where R458 has 141: Android's own client takes 141 as a denial.
         return int(Status.DEVICE_NOT_PROVISIONED)
@@ -155,6 +155,6 @@ def demand(policy: Policy | None, device: Device, sent_key: int, command: str = 
         )
         return int(asked)
     if sent_key != device.policy_key or device.policy_hash != policy.digest:
-        # R4914: the policy has probably changed. R693.
+        # MS-ASCMD R4914: the policy has probably changed; R693.
         return int(Status.INVALID_POLICY_KEY)
     return 0

@@ -5,6 +5,7 @@ confirms it; every step is kept with its time; a repeated confirmation is answer
 was erased is kept out until an administrator decides otherwise. MS-ASPROV 2.2.2.1, 2.2.2.45, 3.2.5.1.2.2 and .3.
 
 ``AccountOnlyRemoteWipe`` takes this server's data alone, and is of version 16.1 (R6906).
+Bare numbers are MS-ASPROV.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def _shown(tag: str, folder: Folder) -> Element:
 
 def _versions(call: Call) -> tuple[tuple[str, str], ...]:
     # MS-ASHTTP R1104, R1202: on the answer to key 0, and nowhere else, since elsewhere it forces a resync
-    # (R263).
+    # (MS-ASHTTP R263).
     versions = write_versions(call.services.settings.versions[-1])
     return (
         ("X-MS-RP", versions),

@@ -4,7 +4,7 @@ Promise: a decision without input or output (`plan`) says which bytes of the mes
 truncated body costs what was asked for and not what is stored; `render` makes the element from them. Sizes
 count bytes of UTF-8 and no character is ever split. Implements MS-ASAIRS 2.2.2.9 (Body), 2.2.2.12
 (preferences), 2.2.2.3.2 (AllOrNone: R77-R80), 2.2.2.35 (Preview: R250, R1001036), MS-ASCMD 2.2.3.110
-(MIMESupport).
+(MIMESupport). Bare numbers are MS-ASAIRS.
 """
 
 from __future__ import annotations

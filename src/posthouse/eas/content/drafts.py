@@ -1,8 +1,8 @@
 """A draft as ApplicationData, both ways (16.0 and above).
 
 Promise: what a device may write of a draft is read here and nowhere else; what is not mentioned stays as it is, an
-empty element clears, and what no draft may carry is item status 6. MS-ASEMAIL 2.2.2.9 (Bcc) and R1489-R14900, MS-ASAIRS
-2.2.2.2 and 2.2.2.21 (attachments that come and go).
+empty element clears, and what no draft may carry is item status 6. MS-ASEMAIL 2.2.2.9 (Bcc) and R1489, R14890, R14900, MS-ASAIRS
+2.2.2.2 and 2.2.2.21 (attachments that come and go). Bare numbers are MS-ASEMAIL.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _body(data: Element) -> tuple[str | None, str | None, bytes | None]:
     if kind not in (PLAIN, HTML):
         raise StatusError(CONVERSION, f"a draft body of type {kind[:10]}")
     if body.find(AirSyncBase.Data) is None:
-        # R878: without Data the text stays as it is.
+        # MS-ASCMD R878: without Data the text stays as it is.
         return None, None, None
     text = body.text(AirSyncBase.Data) or ""
     return (text, None, None) if kind == PLAIN else (None, text, None)

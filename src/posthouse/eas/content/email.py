@@ -3,7 +3,7 @@
 Promise: the elements of one item are a function of the stored row, the options and the version; a message
 that cannot be rendered harms no other. Bodies are read in batches on a reader thread, ahead of their use,
 and nothing holds the reactor longer than `posthouse.eas.call.SLICE`. Implements MS-ASEMAIL 2.2.2, MS-ASAIRS
-2.2.2.7 to .9.
+2.2.2.7 to .9. Bare numbers are MS-ASEMAIL.
 """
 
 from __future__ import annotations
@@ -356,7 +356,7 @@ def attachments_element(item: Item, files: Sequence[AttachmentInfo]) -> Element:
         children = [
             Element(AirSyncBase.DisplayName, attachment.name),
             Element(AirSyncBase.FileReference, file_reference(item, attachment)),
-            # R229: 5 is an embedded message.
+            # 5 is an embedded message.
             Element(AirSyncBase.Method, "5" if attachment.content_type == "message/rfc822" else "1"),
             Element(AirSyncBase.EstimatedDataSize, str(attachment.size)),
         ]

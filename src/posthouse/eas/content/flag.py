@@ -1,7 +1,7 @@
 """The follow-up flag of a message, both ways (MS-ASEMAIL 2.2.2.34 and 3.2.5.3.2).
 
 Promise: what one device sets, every other is told in the same words; what breaks the flag table is item
-status 6.
+status 6. Bare numbers are MS-ASEMAIL.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def read_options(options: Element | None, status: int = Status.INVALID_XML) -> M
         tag = child.tag
         if tag == AirSyncBase.BodyPreference:
             preference = _preference(child, status)
-            # R349: one for each type.
+            # MS-ASAIRS R349: one for each type.
             if any(preference.type == other.type for other in bodies):
                 raise StatusError(status, f"two body preferences of type {preference.type}")
             bodies.append(preference)
@@ -187,9 +187,11 @@ def _preference(element: Element, status: int) -> BodyPreference:
     for child in element.children:
         if child.tag not in _PREFERENCE_ORDER:
             if child.tag.startswith("AirSyncBase:"):
-                raise StatusError(status, f"{child.tag} in {element.tag}")  # R10032: in a wrong place
+                raise StatusError(
+                    status, f"{child.tag} in {element.tag}"
+                )  # MS-ASAIRS R10032: in a wrong place
             continue
-        # R348 (order), R351 (once each).
+        # MS-ASAIRS R348 (order), R351 (once each).
         position = _PREFERENCE_ORDER.index(child.tag)
         if position <= last:
             raise StatusError(status, f"{child.tag} is out of order in {element.tag}")
@@ -201,11 +203,11 @@ def _preference(element: Element, status: int) -> BodyPreference:
     size, whole = values.get(AirSyncBase.TruncationSize), values.get(AirSyncBase.AllOrNone)
     preview = values.get(AirSyncBase.Preview)
     if whole is not None and whole.value.strip().lower() not in ("", "0", "1", "true", "false"):
-        raise StatusError(status, "AllOrNone is no boolean")  # R350
+        raise StatusError(status, "AllOrNone is no boolean")  # MS-ASAIRS R350
     return BodyPreference(
         type=number(kind, 1, 4, status),
         truncation=number(size, 0, 0xFFFFFFFF, status) if size is not None else None,
-        # R75: nothing without TruncationSize.
+        # MS-ASAIRS R75: nothing without TruncationSize.
         all_or_none=size is not None
         and whole is not None
         and whole.value.strip().lower() not in ("0", "false"),
