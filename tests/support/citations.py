@@ -44,7 +44,7 @@ _NAMES = "|".join([one.removeprefix("MS-AS") for one in DOCUMENTS] + list(_OTHER
 _TOKEN = re.compile(
     rf"(?:MS-)?AS(?P<document>{_NAMES})(?=_R\d|[^A-Za-z0-9_]|$)"
     r"|(?P<end>;)"
-    r"|(?<![A-Za-z0-9])R(?P<first>\d{1,8})(?:\s?(?:-|–|to\s)\s?R?(?P<last>\d{1,8}))?(?![\w])"
+    r"|(?<![A-Za-z0-9])R(?P<first>\d{1,8})(?:\s?(?:-|–|to\s)\s?(?P<full>R?)(?P<last>\d{1,8}))?(?![\w])"
 )
 _BARE = re.compile(r"Bare\s+numbers\s+are\s+(?:those\s+of\s+)?(MS-AS[A-Z]+)")
 _LONGEST_RANGE = 110
@@ -88,7 +88,7 @@ def spans(text: str, default: str = DEFAULT) -> Iterator[Span]:
             first = int(found["first"])
             written = found["last"] or found["first"]
             last = int(written)
-            if last < first:  # R10032018 to 19
+            if last < first and not found["full"]:  # R10032018 to 19
                 last = int(found["first"][: -len(written)] + written)
             if not first <= last <= first + _LONGEST_RANGE:
                 raise CitationError(f"no range: {found[0]}")

@@ -23,7 +23,7 @@ from tests.support.shared import shared_path
 RULES = {
     "schema": "Elements, their order and number, their types and ranges are those of Microsoft's schema.",
     "collection": "A Collection of a Sync response has its names, its status and its parts in their order.",
-    "never empty": "Lists, identifiers and bodies, whose emptiness crashes phones, are not; keys have 1 to 64 characters.",
+    "never empty": "Lists, identifiers and bodies, whose emptiness crashes phones; keys have 1 to 64 characters.",
 }
 
 _XS = "{http://www.w3.org/2001/XMLSchema}"
