@@ -356,3 +356,48 @@ def _rules_and_junk(database: Database) -> None:
     """Rules, senders that a user knows, what a mailbox learned about junk, strangers told to come again."""
     for statement in _RULES_AND_JUNK:
         database.conn.execute(SQLITE.ddl(statement))
+
+
+_ADDRESSES = (
+    # alias_of: every address of this domain is that of the other one; catch_all: who gets what nobody else has.
+    "ALTER TABLE domain ADD COLUMN alias_of TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE domain ADD COLUMN catch_all TEXT NOT NULL DEFAULT ''",
+    # Addresses that take no mail, whoever has them.
+    "CREATE TABLE closed_address (address TEXT PRIMARY KEY, at BIGINT NOT NULL, note TEXT NOT NULL)",
+    # A distribution list: an alias with a name, rules and an owner. posting: anyone, members or listed.
+    """CREATE TABLE mail_group (
+        alias_id BIGINT PRIMARY KEY, name TEXT NOT NULL, posting TEXT NOT NULL, owner TEXT NOT NULL)""",
+    """CREATE TABLE mail_group_poster (
+        alias_id BIGINT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (alias_id, address)) CLUSTERED""",
+    """CREATE TABLE send_grant (
+        address TEXT NOT NULL, account_id BIGINT NOT NULL, created BIGINT NOT NULL,
+        PRIMARY KEY (address, account_id)) CLUSTERED""",
+    "CREATE INDEX send_grant_account ON send_grant (account_id)",
+    # forward: 0 nothing, 1 without a copy, 2 with one.
+    "ALTER TABLE account ADD COLUMN forward BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE account ADD COLUMN plus_folders BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE account ADD COLUMN hold_seconds BIGINT NOT NULL DEFAULT 0",
+    """CREATE TABLE forwarding (
+        account_id BIGINT NOT NULL, position BIGINT NOT NULL, target TEXT NOT NULL,
+        PRIMARY KEY (account_id, position)) CLUSTERED""",
+    # The last step of which the reader was warned, in per cent; since when the mailbox is full.
+    "ALTER TABLE mailbox ADD COLUMN quota_step BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE mailbox ADD COLUMN full_since BIGINT",
+    # Messages that wait in their sender's Outbox, and those that did (state waiting, released, taken-back).
+    """CREATE TABLE held_message (
+        id IDENTITY, name TEXT NOT NULL UNIQUE, account_id BIGINT NOT NULL, mailbox_id BIGINT NOT NULL,
+        item_id BIGINT NOT NULL, sender TEXT NOT NULL, envelope TEXT NOT NULL, file_sent BIGINT NOT NULL,
+        created BIGINT NOT NULL, due BIGINT NOT NULL, state TEXT NOT NULL, handed TEXT NOT NULL DEFAULT '')""",
+    "CREATE INDEX held_message_due ON held_message (due) WHERE state = 'waiting'",
+    "CREATE INDEX held_message_account ON held_message (account_id, id)",
+    # Which rows of the queue came from one submission that was held.
+    "ALTER TABLE outbox ADD COLUMN message TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX outbox_message ON outbox (message) WHERE message <> ''",
+)
+
+
+@migrations(name="0009_addresses")
+def _addresses(database: Database) -> None:
+    """Catch-all, domain aliases, groups, grants, forwarding, quotas that warn, and mail that waits to be sent."""
+    for statement in _ADDRESSES:
+        database.conn.execute(SQLITE.ddl(statement))
