@@ -57,6 +57,10 @@ class AccessTests(OrdersCase):
         self.assertEqual(rule(), DeviceAccess.QUARANTINED)
         self.run_op("device default", access="server", address="ann@example.org")
         self.assertIsNone(rule())
+        self.assertEqual(self.released, [])
+        self.run_op("device default", access="none", address="ann@example.org")
+        self.assertEqual(rule(), DeviceAccess.BLOCKED)
+        self.assertEqual(self.released, [self.device.id])
         self.refused(Malformed, "device default", access="block", address="ann@example.org")
 
     def test_a_ceiling(self) -> None:

@@ -1,4 +1,4 @@
-"""ItemOperations, GetAttachment, SendMail and MoveItems."""
+"""ItemOperations, SendMail and MoveItems."""
 
 import contextlib
 import struct
@@ -220,19 +220,6 @@ class EmptyTests(Base):
 
     def test_an_unknown_folder_is_6(self) -> None:
         self.assertEqual(self.empty(999_999), "6")
-
-
-class GetAttachmentTests(Base):
-    def test_an_attachment_is_the_body_of_the_answer(self) -> None:
-        response = self.room.post(
-            "GetAttachment", None, "12.1", parameters={"AttachmentName": f"{self.item.number}:2"}
-        )
-        self.assertEqual((response.code, response.kind, response.body), (200, "application/pdf", CONTENT))
-
-    def test_what_is_not_there(self) -> None:
-        for name, code in ((f"{self.item.number}:9", 404), ("x", 400), ("", 400)):
-            response = self.room.post("GetAttachment", None, "12.1", parameters={"AttachmentName": name})
-            self.assertEqual(response.code, code, name)
 
 
 class SendMailTests(Base):

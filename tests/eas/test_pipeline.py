@@ -9,13 +9,15 @@ from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.eas.pipeline import Incoming
+from posthouse.eas.query import CODES
+from posthouse.eas.registry import SHAPES, commands
 from posthouse.eas.services import EasSettings
 from posthouse.errors import OverQuota, StorageFull, TooLarge
 from posthouse.model import DeviceAccess
-from posthouse.store import devices, numbers
+from posthouse.store import devices, numbers, policies
 from posthouse.wbxml.encode import encode
 from posthouse.wbxml.tags import FolderHierarchy as F
-from posthouse.wbxml.tags import MeetingResponse, Ping, Settings
+from posthouse.wbxml.tags import Ping, Settings
 from posthouse.wbxml.tree import E
 from tests.eas.provisioning import information
 from tests.eas.room import VERSIONS, Room, result
@@ -64,17 +66,54 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(self.room.post("x", FIRST, "12.1", query=query).code, 400)
         self.assertEqual(self.room.post("x", FIRST, query=b"Cmd=FolderSync&DeviceId=a").text(F.Status), "109")
 
-    def test_commands_that_are_not_implemented(self) -> None:
-        request = E(MeetingResponse.MeetingResponse)
-        # Its schema has no place for a status of the whole.
-        response = self.room.post("MeetingResponse", request, check=False)
-        self.assertEqual((response.code, response.text(MeetingResponse.Status)), (200, "137"))
-        self.assertEqual(self.room.post("MeetingResponse", request, "12.1").code, 501)
+    def test_commands_that_nobody_knows(self) -> None:
         for version in VERSIONS:
             self.assertEqual(self.room.post("Teleport", FIRST, version).code, 501)
 
+    def test_every_command_of_the_protocol_is_there(self) -> None:
+        self.assertEqual(list(commands()), list(CODES.values()))
+        self.assertNotIn(137, [status for _, status in self.statuses()])
+
+    def statuses(self) -> list[tuple[str, int]]:
+        """What each command says to a request with nothing in it."""
+        found = []
+        for name in CODES.values():
+            empty = E(SHAPES[name][0]) if name in SHAPES else None
+            answer = self.room.post(name, empty, check=False)
+            texts = (
+                [one.value for one in answer.root.iter() if one.tag.endswith(":Status")]
+                if answer.root
+                else []
+            )
+            found += [(name, int(text)) for text in texts] or [(name, answer.code)]
+        return found
+
     def test_a_command_of_another_version_is_138(self) -> None:
-        self.assertEqual(self.room.post("GetAttachment", None, "14.1").code, 400)
+        """R7559: 400, since neither has a document that could say it."""
+        for version in VERSIONS:
+            if version > "13":
+                self.assertEqual(self.room.post("GetAttachment", None, version).code, 400)
+                self.assertEqual(self.room.post("GetHierarchy", None, version).code, 400)
+
+    def test_a_user_who_shall_have_no_phone_is_126(self) -> None:
+        """R4869, R7555; a phone that is to be erased hears of that first."""
+        account = self.room.account.id
+        self.room.post("FolderSync", FIRST)
+        self.room.db.write_now(lambda tx: policies.set_new_devices(tx, account, DeviceAccess.BLOCKED))
+        for name in (self.room.device_id, "ANOTHER"):
+            self.room.device_id = name
+            for version in VERSIONS:
+                answer = self.room.post("FolderSync", FIRST, version)
+                said = (answer.code, answer.text(F.Status))
+                self.assertEqual(said, (200, "126") if version > "13" else (403, ""), version)
+        self.assertEqual(len(self.room.db.read_now(lambda tx: devices.devices(tx, account))), 1)
+        self.room.device_id = "PHONE1"
+        row = self.room.device().id
+        self.room.db.write_now(lambda tx: devices.update_device(tx, row, wipe="device", wipe_state="ordered"))
+        self.assertEqual(self.room.post("FolderSync", FIRST).text(F.Status), "140")
+        self.room.db.write_now(lambda tx: devices.update_device(tx, row, wipe="", wipe_state=""))
+        self.room.db.write_now(lambda tx: policies.set_new_devices(tx, account, None))
+        self.assertEqual(self.room.post("FolderSync", FIRST).text(F.Status), "1")
 
     def test_an_empty_body_where_it_means_nothing_is_101(self) -> None:
         self.assertEqual(self.room.post("FolderSync", None).text(F.Status), "101")

@@ -55,12 +55,21 @@ async def _access(ports: Ports, device: str, address: str | None, access: Device
 
 @operation("device default")
 async def device_default(ports: Ports, access: str, address: str) -> dict[str, Any]:
-    """Say what becomes of a user's new phones: allow, quarantine, or what the configuration says (server)."""
-    words = {"allow": DeviceAccess.ALLOWED, "quarantine": DeviceAccess.QUARANTINED, "server": None}
+    """Say what becomes of a user's new phones: allow, quarantine, or what the configuration says (server); with
+    none the user may have no phone at all, and those of today are kept out, too."""
+    words = {
+        "allow": DeviceAccess.ALLOWED,
+        "quarantine": DeviceAccess.QUARANTINED,
+        "none": DeviceAccess.BLOCKED,
+        "server": None,
+    }
     if access not in words:
         raise Malformed(f"Write one of {', '.join(words)}.")
     account = await account_of(ports, address)
     await ports.db.write(lambda tx: policies.set_new_devices(tx, account.id, words[access]))
+    if access == "none":
+        for row in await ports.db.read(lambda tx: devices.devices(tx, account.id)):
+            ports.release(row.id)
     return {"address": account.address, "new_devices": access}
 
 

@@ -166,7 +166,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("device quarantine", (_DEVICE, _OF)),
     Command(
         "device default",
-        (Argument("access", "of new phones", {"choices": ("allow", "quarantine", "server")}), _ADDRESS),
+        (
+            Argument("access", "of new phones", {"choices": ("allow", "quarantine", "none", "server")}),
+            _ADDRESS,
+        ),
     ),
     Command("device resync", (_DEVICE, _OF, Argument("--folder", "only this folder (its name or number)"))),
     Command("device reset", (_DEVICE, _OF)),

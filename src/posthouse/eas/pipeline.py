@@ -76,6 +76,7 @@ class _Progress:
     device: Device | None = None
     policy: Policy | None = None
     policy_key: int = 0
+    barred: bool = False
     call: Call | None = None
     refused: int = 0
 
@@ -130,7 +131,7 @@ class Pipeline:
             raise StatusError(Status.DEVICE_TYPE_MISSING_OR_INVALID)
         await self._spare(account, query, incoming.peer, progress)
         progress.device = device = await self._device(account, query, agent, progress)
-        self._admit(device, special, progress.version, query.command)
+        self._admit(device, special, progress, query.command)
         command = self._command(query, progress.version)
         progress.call = call = Call(
             services=self._services,
@@ -196,9 +197,13 @@ class Pipeline:
                 )
             raise
 
-    def _admit(self, device: Device, special: Deviation, version: Version, command: str) -> None:
-        if not wipe.admit(device, command, version) and device.access != DeviceAccess.ALLOWED:
-            raise StatusError(Status.DEVICE_IS_BLOCKED, device.access.name.lower())
+    def _admit(self, device: Device, special: Deviation, progress: _Progress, command: str) -> None:
+        version = progress.version
+        if not wipe.admit(device, command, version):
+            if progress.barred:
+                raise StatusError(Status.USER_DISABLED_FOR_SYNC, "no phones for this user")  # R4869
+            if device.access != DeviceAccess.ALLOWED:
+                raise StatusError(Status.DEVICE_IS_BLOCKED, device.access.name.lower())
         ceiling = parse_version(device.version_ceiling) or special.ceiling
         if ceiling is not None and version > ceiling:
             raise StatusError(Status.VERSION_NOT_SUPPORTED, f"above the ceiling {write_version(ceiling)}")
@@ -234,6 +239,11 @@ class Pipeline:
             return device if known is not None else self._welcome(tx, device)
 
         device, rule = await self._services.db.read(look)
+        progress.barred = rule.new_devices == DeviceAccess.BLOCKED
+        if progress.barred and device is None:
+            raise StatusError(
+                Status.USER_DISABLED_FOR_SYNC, "no phones for this user"
+            )  # R4869; nothing is kept
         if rule.policy:
             progress.policy = policy.policy_by_name(rule.policy, rule.settings)
         else:

@@ -17,13 +17,15 @@ from attrs import evolve, frozen
 
 from posthouse.errors import Malformed, TooLarge
 
-#: MS-ASHTTP 2.2.1.1.1.1.2. Codes 5 to 8 were commands of version 1.0 and 2.5.
+#: MS-ASHTTP 2.2.1.1.1.1.2. Codes 6 to 8 were commands of version 1.0 and 2.5; so was 5, which that table has no
+#: longer, but which 12.1 still knows (MS-ASCMD R6048) and which is listed between its neighbours (MS-ASHTTP R245).
 CODES: dict[int, str] = {
     0: "Sync",
     1: "SendMail",
     2: "SmartForward",
     3: "SmartReply",
     4: "GetAttachment",
+    5: "GetHierarchy",
     9: "FolderSync",
     10: "FolderCreate",
     11: "FolderDelete",

@@ -88,7 +88,11 @@ class Command:
 def failure(name: str, status: int) -> Element | None:
     """The document of command ``name`` that says nothing but a status; None when it has no document."""
     shape = SHAPES.get(name)
-    return E(shape[0], E(shape[1], int(status))) if shape is not None else None
+    if shape is None:
+        return None
+    said = E(shape[1], int(status))
+    # Of MeetingResponse the schema has a status in a Result only; that of the whole stands in the first (R5650).
+    return E(shape[0], E(tags.MeetingResponse.Result, said) if name == "MeetingResponse" else said)
 
 
 _commands: dict[str, Command] = {}

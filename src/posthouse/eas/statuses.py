@@ -103,6 +103,7 @@ _HTTP: dict[int, int] = {
 _HTTP_OF_COMMAND: dict[tuple[str, int], int] = {
     ("SendMail", Status.INVALID_IDS): 500,  # R7549
     ("Provision", Status.SYNC_STATE_NOT_FOUND): 500,  # R7557
+    ("GetAttachment", Status.ITEM_NOT_FOUND): 500,  # R166
 }
 
 #: The error table: which common status an error of the house becomes when a command did not answer it itself.
@@ -126,8 +127,10 @@ ERRORS: dict[type[PosthouseError], Status] = {
     errors.Conflict: Status.SERVER_ERROR_RETRY_LATER,
     errors.BadSyncKey: Status.SYNC_STATE_NOT_FOUND,
     errors.OverQuota: Status.MAILBOX_QUOTA_EXCEEDED,
+    errors.MailboxFull: Status.MAILBOX_QUOTA_EXCEEDED,
     errors.TryLater: Status.SERVER_ERROR_RETRY_LATER,
     errors.StorageFull: Status.SERVER_ERROR_RETRY_LATER,
+    errors.SentTooMuch: Status.SEND_QUOTA_EXCEEDED,
     errors.TooManyAttempts: Status.SERVER_ERROR_RETRY_LATER,
     errors.ConfigError: Status.SERVER_ERROR,
 }

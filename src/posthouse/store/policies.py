@@ -46,7 +46,8 @@ class Rule:
     """What holds for the phones of one account.
 
     :ivar policy: its name. :ivar settings: JSON as stored, None when no policy of that name is stored.
-    :ivar new_devices: what becomes of a phone seen for the first time; None as the server says.
+    :ivar new_devices: what becomes of a phone seen for the first time; None as the server says, `BLOCKED` when the
+        account may have no phone at all.
     """
 
     policy: str

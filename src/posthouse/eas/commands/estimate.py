@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from posthouse.eas import collection
 from posthouse.eas.call import Call
-from posthouse.eas.content.options import filter_fits, read_options
+from posthouse.eas.content.options import MailOptions, filter_fits, read_options
 from posthouse.eas.grammar import MANY, Child, Rule, flag
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import Status, StatusError
+from posthouse.model import FolderType
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import AirSync
 from posthouse.wbxml.tags import GetItemEstimate as G
@@ -66,12 +67,15 @@ class GetItemEstimate(Command):
         wanted = list(asked.findall(G.Collection))
         if len(wanted) > MOST_COLLECTIONS:
             raise StatusError(Status.INVALID_XML, f"{len(wanted)} collections")
+        for element in wanted:
+            _check_classes(element)
         return E(G.GetItemEstimate, [await self._one(call, element) for element in wanted])
 
     async def _one(self, call: Call, element: Element) -> Element:
         name = element.text(G.CollectionId) or ""
         key = element.text(AirSync.SyncKey)
-        filter_type, cap = self._filter(element)
+        options, cap = self._options(element)
+        filter_type = options.filter_type
         # R2096, R2097: only what this request says.
         together = flag(element.find(AirSync.ConversationMode))
         mailbox, device, now = call.account.mailbox_id, call.device.id, call.now()
@@ -88,7 +92,11 @@ class GetItemEstimate(Command):
             if not filter_fits(item_class, filter_type):
                 # R3005-3024: strange, but so it is written, and of the whole command.
                 raise StatusError(Status.SERVER_ERROR, f"FilterType {filter_type} for {item_class}")
-            return collection.count_news(tx, mailbox, device, folder, key, filter_type, now, together)
+            if options.max_items and folder.type != FolderType.RECIPIENT_CACHE:
+                raise StatusError(INVALID_COLLECTION, "MaxItems is for the recipient cache")  # R3265, R3269
+            return collection.count_news(
+                tx, mailbox, device, folder, key, filter_type, now, together, options.max_items
+            )
 
         try:
             counted: int = await call.read(count)
@@ -106,13 +114,20 @@ class GetItemEstimate(Command):
             E(G.Collection, E(G.CollectionId, name), E(G.Estimate, min(counted, cap))),
         )
 
-    def _filter(self, element: Element) -> tuple[int, int]:
+    def _options(self, element: Element) -> tuple[MailOptions, int]:
         """Rule 15: only its own Options count here; at 12.1 and below FilterType may stand by itself."""
         for block in element.findall(AirSync.Options):
             options = read_options(block)
             if options.class_name != "SMS":
-                return options.filter_type, 1 << 30
+                return options, 1 << 30
         bare = element.text(AirSync.FilterType)
         if bare is not None:
-            return int(bare), 1 << 30
-        return 0, UNFILTERED
+            return MailOptions(filter_type=int(bare)), 1 << 30
+        return MailOptions(), UNFILTERED
+
+
+def _check_classes(element: Element) -> None:
+    """:raises StatusError: 4 of the whole command, for two classes other than mail and SMS (R907, R908)."""
+    classes = [block.text(AirSync.Class) or "Email" for block in element.findall(AirSync.Options)]
+    if len(classes) > 1 and set(classes) != {"Email", "SMS"}:
+        raise StatusError(BAD_KEY, f"Options for {' and '.join(one[:40] for one in classes)}")

@@ -1,4 +1,8 @@
-"""GetAttachment: an attachment as the body of the answer, at 12.1 and below (MS-ASCMD 2.2.1.8, R6021)."""
+"""GetAttachment: an attachment as the body of the answer, at 12.1 and below (MS-ASCMD 2.2.1.7, R6020-R6023).
+
+Promise: what went away is HTTP 500 (R166). From 14.0 on the command does not exist; that is status 138, and since
+it has no document to say so in, HTTP 400 at every version (R7559).
+"""
 
 from __future__ import annotations
 

@@ -52,23 +52,24 @@ class Settings(Command):
     async def run(self, call: Call) -> Element:
         request = call.request
         assert request is not None
-        answers: list[Element] = []
-        seen: set[str] = set()
-        # Schema order, whatever order they were asked in.
-        for tag, answer in (
-            (S.Oof, self._oof),
-            (S.DeviceInformation, self._information),
-            (S.DevicePassword, self._password),
-            (S.UserInformation, self._user),
-            (S.RightsManagementInformation, self._rights),
-        ):
-            for asked in request.findall(tag):
-                if tag in seen:
-                    raise StatusError(PROTOCOL_ERROR, f"{tag} twice")
-                seen.add(tag)
-                answers.append(await answer(call, asked))
-        if not answers:
-            raise StatusError(PROTOCOL_ERROR, "nothing asked")
+        properties = {
+            S.Oof: self._oof,
+            S.DeviceInformation: self._information,
+            S.DevicePassword: self._password,
+            S.UserInformation: self._user,
+            S.RightsManagementInformation: self._rights,
+        }
+        wanted = [child for child in request.children if child.tag in properties]
+        seen = {child.tag for child in wanted}
+        if not wanted or len(seen) < len(wanted):
+            raise StatusError(
+                PROTOCOL_ERROR, f"{len(wanted)} properties asked for, {len(seen)} of them different"
+            )
+        if any(child.tag == S.DevicePassword and child.find(S.Set, S.Password) is None for child in wanted):
+            # R4398, R483: of the whole command; no property is answered, and none was touched.
+            raise StatusError(PROTOCOL_ERROR, "DevicePassword without a Password")
+        # In the order of the request (R469, R480, R5713); that of the schema is free.
+        answers = [await properties[child.tag](call, child) for child in wanted]
         call.notes["properties"] = sorted(tag.partition(":")[2] for tag in seen)
         return E(S.Settings, E(S.Status, OK), answers)
 
@@ -77,9 +78,7 @@ class Settings(Command):
 
     async def _password(self, call: Call, asked: Element) -> Element:
         password = asked.find(S.Set, S.Password)
-        if password is None:
-            # R4398, R483: of the whole command, and no property is answered.
-            raise StatusError(PROTOCOL_ERROR, "DevicePassword without a Password")
+        assert password is not None  # looked at before anything was done
         if len(password.value) > MOST_PASSWORD:
             return E(S.DevicePassword, E(S.Status, INVALID))  # R4400, whatever the policy says
         if call.policy is None or not call.policy.recovers_passwords:
