@@ -25,8 +25,10 @@ __all__ = [
     "Folder",
     "FolderType",
     "Gone",
+    "HopPolicy",
     "Item",
     "ItemDraft",
+    "MailGroup",
     "Mark",
     "Millis",
     "News",
@@ -35,6 +37,7 @@ __all__ = [
     "Recipient",
     "RecipientResult",
     "RelayJob",
+    "TlsSession",
     "evolve",
 ]
 
@@ -283,6 +286,20 @@ class BodyRef:
 
 
 @frozen
+class MailGroup:
+    """A distribution list: an address of ours that means its members. All addresses are folded.
+
+    ``posting``: "anyone", "members", or "listed" (then ``posters`` has addresses, or "@example.org" for a domain).
+    """
+
+    address: str
+    name: str = ""
+    posting: str = "anyone"
+    owner: str = ""  # gets its bounces; "" is the postmaster
+    posters: frozenset[str] = frozenset()
+
+
+@frozen
 class Recipient:
     """One envelope recipient after routing.
 
@@ -295,6 +312,11 @@ class Recipient:
     remote: tuple[str, ...] = ()
     notify: str = ""
     orcpt: str = ""
+    folder_id: int = 0  # where a plus-address leads; 0 is the Inbox
+    groups: tuple[MailGroup, ...] = ()  # the groups on the way, but for those within another group
+    group: MailGroup | None = None  # the one that all of it goes through
+    staying: tuple[int, ...] = ()  # mailboxes whose mail is sent on; what is junk stays there
+    full: tuple[int, ...] = ()  # mailboxes left out, because they have been full for too long
 
 
 @frozen
@@ -313,6 +335,8 @@ class Envelope:
     envid: str = ""
     ret: str = ""
     tls: str = ""  # "TLSv1.3 with cipher ..." for the trace header
+    hold_until: int = 0  # ms; the submitter wants it sent then, not before (RFC 4865)
+    require_tls: bool = False  # REQUIRETLS of RFC 8689
 
 
 @frozen
@@ -396,6 +420,37 @@ class OutboxRow:
     own: bool = False  # written here: its encoding may be changed for a peer that takes 7-bit mail only
     verdict: str = ""  # the administrator's last word: it is not sent, but reported with these words
     priority: int = 0  # 0 small mail between people, 1 the rest
+    require_tls: bool = False  # REQUIRETLS of RFC 8689
+
+
+@frozen
+class TlsSession:
+    """How TLS went with one host, in the words of RFC 8460. ``result`` "" is success."""
+
+    domain: str
+    policy: str = "no-policy-found"  # or "sts", "tlsa"
+    strings: tuple[str, ...] = ()  # the policy itself, line by line or record by record
+    mx: tuple[str, ...] = ()  # what an MTA-STS policy says of hosts
+    result: str = ""
+    host: str = ""
+    address: str = ""
+    reason: str = ""
+
+
+@frozen
+class HopPolicy:
+    """What a connection to one host has to be like; see ``posthouse.delivery.security``.
+
+    ``tls`` is "verified" (a certificate of the public authorities for one of ``names``), "dane" (one that fits
+    ``tlsa``: usage, selector, matching type, data), "required", or "" for what the job says.
+    """
+
+    tls: str = ""
+    names: tuple[str, ...] = ()
+    tlsa: tuple[tuple[int, int, int, bytes], ...] = ()
+    watched: bool = False  # MTA-STS in testing: see whether it would be "verified", and do not mind
+    trusted: bool = False  # it is certain that this host is one of the domain's (RFC 8689 4.2.1)
+    about: TlsSession | None = None  # what to count sessions under
 
 
 @frozen
@@ -407,6 +462,7 @@ class NextHop:
     port: int = 25
     implicit_tls: bool = False  # TLS from the first byte (RFC 8314), for a smarthost on 465
     lmtp: bool = False  # RFC 2033: the final delivery, with an answer for each recipient
+    policy: HopPolicy = HopPolicy()
 
 
 @frozen
@@ -433,6 +489,8 @@ class RelayJob:
     # Gives the same message without 8-bit bytes, for a peer that has to have it so; None where nobody may
     # change the message. :raises Malformed: it is signed, or cannot be told in 7 bits.
     seven_bit: Callable[[], Awaitable[RelayJob]] | None = None
+    require_tls: bool = False  # RFC 8689: the next host has to take it so, and pass it on so
+    note: Callable[[TlsSession], None] | None = None  # hears how TLS went with each host
 
 
 @frozen

@@ -133,3 +133,16 @@ class CodecTests(SynchronousTestCase):
             except Malformed:
                 continue
             self.assertIsInstance(answer.status, Status)
+
+    def test_another_spelling_than_the_one_asked_for_counts_as_truncated(self) -> None:
+        query = write_question(MX, 7, spelling="eXample.ORG")
+        echo = bytes(dns.message.make_response(dns.message.from_wire(query)).to_wire())
+        self.assertFalse(parse_answer(MX, 7, echo, "eXample.ORG").truncated)
+        self.assertTrue(parse_answer(MX, 7, echo, "exAmple.ORG").truncated)
+        self.assertTrue(parse_answer(MX, 7, response(MX), "eXample.ORG").truncated)
+
+    def test_the_owner_at_the_end_of_aliases_is_named(self) -> None:
+        wire = response(
+            Question("a.example", "A"), "a.example 60 CNAME b.example.", "b.example 60 A 192.0.2.1"
+        )
+        self.assertEqual(self.read(Question("a.example", "A"), wire).owner, "b.example")

@@ -7,7 +7,7 @@ import os
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.dns.files import ResolvConf, WatchedFile, parse_hosts, parse_resolv_conf
+from posthouse.dns.files import ResolvConf, WatchedFile, parse_hosts, parse_resolv_conf, split_server
 
 
 class FilesTests(SynchronousTestCase):
@@ -52,3 +52,12 @@ class FilesTests(SynchronousTestCase):
         os.remove(path)
         clock.advance(6)
         self.assertEqual(watched().servers, ("192.0.2.1",), "the last known servers stay")
+
+    def test_servers_with_a_port(self) -> None:
+        found = [
+            split_server(text) for text in ("192.0.2.1", "127.0.0.1:5353", "::1", "[::1]:53", "fe80::1%eth0")
+        ]
+        self.assertEqual(
+            found,
+            [("192.0.2.1", 53), ("127.0.0.1", 5353), ("::1", 53), ("::1", 53), ("fe80::1%eth0", 53)],
+        )

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from posthouse.dns.codec import Answer, Question, Status
 from posthouse.dns.files import ResolvConf
-from posthouse.dns.resolver import Resolver
+from posthouse.dns.resolver import Resolver, system_resolver
 from posthouse.errors import AcceptsNoMail, NoSuchDomain, TryLater
 from posthouse.interfaces import IResolver
 
@@ -27,6 +27,7 @@ class ResolverTests(SynchronousTestCase):
         self.zone: dict[tuple[str, str], Any] = {}
         self.settings = ResolvConf(("192.0.2.1", "192.0.2.2"), 5.0, 2)
         self.hosts: dict[str, tuple[str, ...]] = {}
+        self.spellings: list[str] = []
         self.resolver = Resolver(
             self.clock,
             lambda: self.settings,
@@ -37,8 +38,16 @@ class ResolverTests(SynchronousTestCase):
         )
 
     def exchange(
-        self, reactor: Any, server: str, question: Question, qid: int, timeout: float, edns: bool = True
+        self,
+        reactor: Any,
+        server: str,
+        question: Question,
+        qid: int,
+        timeout: float,
+        edns: bool = True,
+        spelling: str = "",
     ) -> Any:
+        self.spellings.append(spelling)
         self.asked.append((server, question.name, question.type))
         found = self.zone.get((question.name, question.type), Answer(Status.NO_DATA, ttl=60))
         if callable(found):
@@ -208,3 +217,25 @@ class ResolverTests(SynchronousTestCase):
         self.zone["example.org", "TXT"] = Answer(Status.FOUND, (b"v=spf1 -all",), 60)
         self.assertEqual(self.successResultOf(self.resolver.texts("example.org")), [b"v=spf1 -all"])
         self.assertEqual(self.successResultOf(self.resolver.texts("none.example")), [])
+
+    def test_names_are_spelled_by_chance_to_servers_across_a_network(self) -> None:
+        for name in ("one.example", "two.example", "three.example"):
+            self.zone[name, "TXT"] = Answer(Status.FOUND, (b"x",), 60)
+            self.successResultOf(self.resolver.texts(name))
+        self.assertEqual(
+            [text.lower() for text in self.spellings], ["one.example", "two.example", "three.example"]
+        )
+        self.assertNotEqual(self.spellings, [text.lower() for text in self.spellings])
+        self.settings = ResolvConf(("127.0.0.1:5353",))
+        self.successResultOf(self.resolver.texts("four.example"))
+        self.assertEqual(self.spellings[-1], "")
+
+    def test_the_servers_of_the_settings_take_the_place_of_those_in_the_file(self) -> None:
+        path = self.mktemp()
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write("nameserver 192.0.2.1\noptions trust-ad timeout:2\n")
+        file = system_resolver(self.clock, Random(1), path, path)._settings()
+        self.assertEqual((file.servers, file.trust_ad), (("192.0.2.1",), True))
+        own = system_resolver(self.clock, Random(1), path, path, ("[::1]:5353",))._settings()
+        self.assertEqual((own.servers, own.trust_ad, own.timeout), (("[::1]:5353",), False, 2.0))
+        self.assertTrue(system_resolver(self.clock, Random(1), path, path, (), True)._settings().trust_ad)

@@ -20,6 +20,7 @@ LEVELS = {
     "mime": 1,
     "pim": 1,
     "mailauth": 1,
+    "tlspolicy": 1,
     "work": 2,
     "dns": 2,
     "store": 2,
@@ -40,7 +41,7 @@ LEVELS = {
     "cli": 5,
     "tap": 5,
 }
-PURE = {"wbxml", "mime", "pim", "mailauth"}
+PURE = {"wbxml", "mime", "pim", "mailauth", "tlspolicy"}
 # Level 4 stands on http alone of level 3 (mail goes through IOutbox).
 ON_HTTP = {"eas", "autodiscover", "oauth", "mapi", "web", "admin"}
 IMPURE_MODULES = ("twisted", "sqlite3", "sqlite_utils", "time", "random", "os.environ", "secrets", "socket")

@@ -71,6 +71,7 @@ def queue_rows(
                 due=now,
                 own=envelope.account_id is not None,
                 priority=priority,
+                require_tls=envelope.require_tls,
             )
     return list(rows.values())
 

@@ -64,12 +64,16 @@ class Answer:
     truncated: bool = False
     alias: str = ""
     detail: str = ""
+    owner: str = ""  # FOUND: the name that has the records, at the end of any CNAMEs
 
 
-def write_question(question: Question, query_id: int, *, edns: bool = True) -> bytes:
-    """The query message. ``query_id`` 0..65535 comes from the caller's randomness."""
+def write_question(question: Question, query_id: int, *, edns: bool = True, spelling: str = "") -> bytes:
+    """The query message. ``query_id`` 0..65535 comes from the caller's randomness.
+
+    :param spelling: the name in other letter case; a server sends it back so (draft-vixie-dnsext-dns0x20).
+    """
     message = dns.message.make_query(
-        dns.name.from_text(question.name),
+        dns.name.from_text(spelling or question.name),
         dns.rdatatype.from_text(question.type),
         use_edns=0 if edns else False,
         payload=EDNS_PAYLOAD,
@@ -79,17 +83,24 @@ def write_question(question: Question, query_id: int, *, edns: bool = True) -> b
     return bytes(message.to_wire())
 
 
-def parse_answer(question: Question, query_id: int, wire: bytes) -> Answer:
-    """Read a response.
+def parse_answer(question: Question, query_id: int, wire: bytes, spelling: str = "") -> Answer:
+    """Read a response. One that spells the name otherwise than it was asked counts as truncated: whoever forged
+    it cannot answer over TCP, and a server that does not keep the case can.
 
     :raises Malformed: not a DNS message, or not the response to this question.
     """
     try:
         message = dns.message.from_wire(wire, ignore_trailing=True, raise_on_truncation=False)
         _check(message, question, query_id)
+        if spelling and message.question and _plain(message.question[0].name) != spelling:
+            return Answer(Status.FAILED, truncated=True, detail="another spelling")
         return _answer(message, question)
     except (dns.exception.DNSException, ValueError, IndexError, KeyError, AttributeError) as error:
         raise Malformed(cause=f"DNS: {type(error).__name__}: {str(error)[:120]}") from None
+
+
+def _plain(name: Any) -> str:
+    return str(name.to_text(omit_final_dot=True))
 
 
 def _check(message: Any, question: Question, query_id: int) -> None:
@@ -120,7 +131,7 @@ def _answer(message: Any, question: Question) -> Answer:
         rrset = message.get_rrset(message.answer, name, dns.rdataclass.IN, kind)
         if rrset is not None:
             records = tuple(_record(rdata) for rdata in list(rrset)[:_MAX_RECORDS])
-            return Answer(Status.FOUND, records, _least(ttl, rrset.ttl), authentic)
+            return Answer(Status.FOUND, records, _least(ttl, rrset.ttl), authentic, owner=_text(name))
         cname = message.get_rrset(message.answer, name, dns.rdataclass.IN, dns.rdatatype.CNAME)
         if cname is None:
             break

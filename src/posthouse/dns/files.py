@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from posthouse.dns.names import is_address
 
-__all__ = ["ResolvConf", "WatchedFile", "parse_hosts", "parse_resolv_conf"]
+__all__ = ["ResolvConf", "WatchedFile", "parse_hosts", "parse_resolv_conf", "split_server"]
 
 T = TypeVar("T")
 _MAX_FILE = 1 << 20
@@ -22,12 +22,27 @@ _MAX_FILE = 1 << 20
 
 @frozen
 class ResolvConf:
-    """Where to ask. ``servers`` are IP addresses; ``timeout`` in seconds for one try, ``attempts`` rounds."""
+    """Where to ask.
+
+    ``servers`` are IP addresses, maybe with a port (``split_server``); ``timeout`` in seconds for one try,
+    ``attempts`` rounds.
+    """
 
     servers: tuple[str, ...] = ("127.0.0.1",)
     timeout: float = 5.0
     attempts: int = 2
     trust_ad: bool = False
+
+
+def split_server(text: str) -> tuple[str, int]:
+    """``"192.0.2.53"``, ``"127.0.0.1:5353"`` or ``"[::1]:5353"`` as (address, port)."""
+    if text.startswith("["):
+        address, _, port = text[1:].partition("]:")
+        return address, int(port)
+    if text.count(":") == 1:
+        address, _, port = text.partition(":")
+        return address, int(port)
+    return text, 53
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 from zope.interface import implementer
 
 from posthouse.dns.cache import Cache
 from posthouse.dns.codec import Answer, Question, Status
-from posthouse.dns.files import ResolvConf, WatchedFile, parse_hosts, parse_resolv_conf
+from posthouse.dns.files import ResolvConf, WatchedFile, parse_hosts, parse_resolv_conf, split_server
 from posthouse.dns.names import address_literal, ascii_name, is_address
 from posthouse.dns.transport import ask_tcp, ask_udp
 from posthouse.errors import AcceptsNoMail, NoSuchDomain, TryLater
@@ -41,6 +42,8 @@ class Resolver:
     :param settings: returns the current :class:`ResolvConf`; asked before each question.
     :param random: a source that cannot be guessed (``random.SystemRandom``) outside of tests.
     :param hosts: returns hosts(5) as a mapping; those names are never asked for.
+    :param spell: write names in random letter case; None: to servers across a network only, since nobody can
+        forge what goes over loopback.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Resolver:
         hosts: Callable[[], dict[str, tuple[str, ...]]] = dict,
         udp: Ask = ask_udp,
         tcp: Ask = ask_tcp,
+        spell: bool | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -58,6 +62,7 @@ class Resolver:
         self._hosts = hosts
         self._udp = udp
         self._tcp = tcp
+        self._spell = spell
         self._asked: dict[Question, list[Deferred[Answer]]] = {}
         self.cache = Cache(reactor.seconds)
 
@@ -169,7 +174,12 @@ class Resolver:
                 if ttl is None or answer.ttl is None:
                     return answer
                 return Answer(
-                    answer.status, answer.records, min(ttl, answer.ttl), False, detail=answer.detail
+                    answer.status,
+                    answer.records,
+                    min(ttl, answer.ttl),
+                    False,
+                    detail=answer.detail,
+                    owner=answer.owner,
                 )
             if answer.alias in seen:
                 break
@@ -195,39 +205,62 @@ class Resolver:
         return last
 
     async def _ask_one(self, server: str, question: Question, settings: ResolvConf) -> Answer:
-        answer = await self._udp(
-            self._reactor, server, question, self._random.randrange(65536), settings.timeout
-        )
+        spelling = ""
+        if self._spell or (self._spell is None and not _is_loopback(server)):
+            spelling = self._spelled(question.name)
+
+        def ask(edns: bool) -> Deferred[Answer]:
+            query_id = self._random.randrange(65536)
+            return self._udp(
+                self._reactor, server, question, query_id, settings.timeout, edns=edns, spelling=spelling
+            )
+
+        answer = await ask(True)
         if answer.detail in ("FORMERR", "NOTIMP"):
             # RFC 6891 7: a server from before EDNS
-            answer = await self._udp(
-                self._reactor, server, question, self._random.randrange(65536), settings.timeout, edns=False
-            )
+            answer = await ask(False)
         if answer.truncated:
             answer = await self._tcp(
                 self._reactor, server, question, self._random.randrange(65536), settings.timeout
             )
         return answer
 
+    def _spelled(self, name: str) -> str:
+        bits = self._random.getrandbits(len(name) or 1)
+        return "".join(letter.upper() if bits >> place & 1 else letter for place, letter in enumerate(name))
+
 
 def _is_loopback(server: str) -> bool:
-    return server.startswith("127.") or server == "::1"
+    address, _ = split_server(server)
+    return address.startswith("127.") or address == "::1"
 
 
 def _untrusted(answer: Answer) -> Answer:
     # The AD bit of a resolver across the network may be forged on the way (RFC 6840 5.7, glibc's trust-ad).
     if not answer.authentic:
         return answer
-    return Answer(answer.status, answer.records, answer.ttl, False, False, answer.alias, answer.detail)
+    return evolve(answer, authentic=False)
 
 
 def system_resolver(
-    reactor: Any, random: Random, resolv_conf: str = "/etc/resolv.conf", hosts: str = "/etc/hosts"
+    reactor: Any,
+    random: Random,
+    resolv_conf: str = "/etc/resolv.conf",
+    hosts: str = "/etc/hosts",
+    servers: tuple[str, ...] = (),
+    trust_ad: bool = False,
 ) -> Resolver:
-    """The resolver of this machine, following its two files when they change."""
-    return Resolver(
-        reactor,
-        WatchedFile(resolv_conf, parse_resolv_conf, reactor.seconds),
-        random,
-        WatchedFile(hosts, parse_hosts, reactor.seconds),
-    )
+    """The resolver of this machine, following its two files when they change.
+
+    :param servers: asked in place of those in resolv.conf. :param trust_ad: believe them what they validated.
+    """
+    watched = WatchedFile(resolv_conf, parse_resolv_conf, reactor.seconds)
+
+    def settings() -> ResolvConf:
+        found = watched()
+        if servers:
+            # What resolv.conf trusts are its own servers.
+            return evolve(found, servers=servers, trust_ad=trust_ad)
+        return evolve(found, trust_ad=True) if trust_ad else found
+
+    return Resolver(reactor, settings, random, WatchedFile(hosts, parse_hosts, reactor.seconds))

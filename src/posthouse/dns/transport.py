@@ -2,8 +2,8 @@
 
 Promise: the Deferred fires exactly once, with a response that answers the question, or with
 :class:`~posthouse.errors.TryLater` after ``timeout`` seconds or a refused connection; the socket is closed
-then. A fresh port and a random id per question make blind forging costly (RFC 5452 9.2); datagrams that are
-not the answer are ignored while the true one may still come.
+then. A fresh port, a random id and a random spelling per question make blind forging costly (RFC 5452 9.2);
+datagrams that are not the answer are ignored while the true one may still come.
 
 Specifications: RFC 1035 4.2, RFC 7766 (TCP), RFC 5452.
 """
@@ -18,26 +18,28 @@ from twisted.internet.protocol import ClientFactory, DatagramProtocol, Protocol
 from twisted.python.failure import Failure
 
 from posthouse.dns.codec import Answer, Question, parse_answer, write_question
+from posthouse.dns.files import split_server
 from posthouse.errors import Malformed, TryLater
 
 __all__ = ["ask_tcp", "ask_udp"]
-
-_PORT = 53
 
 
 class _Exchange:
     """What the two transports share: the question, the time limit, the one result."""
 
-    def __init__(self, reactor: Any, question: Question, query_id: int, timeout: float, edns: bool) -> None:
+    def __init__(
+        self, reactor: Any, question: Question, query_id: int, timeout: float, edns: bool, spelling: str = ""
+    ) -> None:
         self.question = question
         self.query_id = query_id
-        self.wire = write_question(question, query_id, edns=edns)
+        self.spelling = spelling
+        self.wire = write_question(question, query_id, edns=edns, spelling=spelling)
         self.done: Deferred[Answer] = Deferred(lambda _: self.cancelled())
         self.finished = False
         self._late = reactor.callLater(timeout, self.fail, "time-out")
 
     def read(self, wire: bytes) -> Answer:
-        return parse_answer(self.question, self.query_id, wire)
+        return parse_answer(self.question, self.query_id, wire, self.spelling)
 
     def answer(self, answer: Answer) -> None:
         if self._close():
@@ -145,17 +147,28 @@ class _TcpExchange(_Exchange):
 
 
 def ask_udp(
-    reactor: Any, server: str, question: Question, query_id: int, timeout: float, edns: bool = True
+    reactor: Any,
+    server: str,
+    question: Question,
+    query_id: int,
+    timeout: float,
+    edns: bool = True,
+    spelling: str = "",
 ) -> Deferred[Answer]:
-    """Ask over UDP. The socket is connected, so the kernel drops what comes from elsewhere."""
-    exchange = _UdpExchange(reactor, question, query_id, timeout, edns)
+    """Ask over UDP. The socket is connected, so the kernel drops what comes from elsewhere.
+
+    :param server: an address, or "address:port" with brackets around IPv6.
+    :param spelling: the name as it is written in the question, and has to be in the answer.
+    """
+    exchange = _UdpExchange(reactor, question, query_id, timeout, edns, spelling)
+    server, port = split_server(server)
     protocol = _Datagrams(exchange)
     try:
         exchange.port = reactor.listenUDP(
             0, protocol, interface="::" if ":" in server else "0.0.0.0", maxPacketSize=4096
         )
         assert protocol.transport is not None
-        protocol.transport.connect(server, _PORT)
+        protocol.transport.connect(server, port)
         protocol.transport.write(exchange.wire)  # type: ignore[call-arg]  # connected: no address
     except Exception as error:
         # CannotListenError without IPv6, OSError without a route: another server may do better
@@ -166,7 +179,8 @@ def ask_udp(
 def ask_tcp(reactor: Any, server: str, question: Question, query_id: int, timeout: float) -> Deferred[Answer]:
     """Ask over TCP, after a truncated answer."""
     exchange = _TcpExchange(reactor, question, query_id, timeout, True)
-    exchange.connector = reactor.connectTCP(server, _PORT, _Connector(exchange), timeout=timeout)
+    host, port = split_server(server)
+    exchange.connector = reactor.connectTCP(host, port, _Connector(exchange), timeout=timeout)
     if exchange.finished:  # it failed before the connector was known
         exchange.hang_up()
     return exchange.done

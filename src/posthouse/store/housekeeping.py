@@ -6,7 +6,7 @@ crash interrupted (a deleted folder that is not empty yet, an account half remov
 
 from __future__ import annotations
 
-from posthouse.store import absence, allowance, bodies, delivery, outbox, search
+from posthouse.store import absence, allowance, bodies, delivery, outbox, search, transport
 from posthouse.store.accounts import delete_account
 from posthouse.store.bulk import empty_deleted
 from posthouse.store.transaction import Transaction
@@ -37,6 +37,7 @@ def housekeep(tx: Transaction, now: int) -> int:
         or outbox.prune(tx, now, 200)
         or absence.prune_answers(tx, now, 400)
         or allowance.prune(tx, now, 200)
+        or transport.prune_transport(tx, now, 200)
         or _prune_old_tombstones(tx, now)
         or _vacuum(tx)
     )

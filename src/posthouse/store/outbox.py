@@ -54,7 +54,8 @@ _REPLY_LENGTH = 2000
 
 _COLUMNS = (
     "id, account_id, body_id, size, sender, recipient, created, due, expires, attempts, state, last_reply, "
-    "last_attempt, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, delay_told, own, verdict, priority"
+    "last_attempt, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, delay_told, own, verdict, priority, "
+    "require_tls"
 )
 #: priorities: small mail between people, and everything else
 HUMAN, BULK = 0, 1
@@ -84,11 +85,12 @@ class OutboxDraft:
     orcpt: str = ""
     own: bool = False  # written here, so that its encoding may be changed for a peer
     priority: int = HUMAN
+    require_tls: bool = False  # REQUIRETLS of RFC 8689
 
 
 def _row(row: tuple[Any, ...]) -> OutboxRow:
     values = list(row)
-    for flag in (13, 14, 20, 21):
+    for flag in (13, 14, 20, 21, 24):
         values[flag] = bool(values[flag])
     return OutboxRow(*values)
 
@@ -100,15 +102,15 @@ def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
     outbox_id = int(
         tx.value(
             "INSERT INTO outbox (account_id, body_id, size, sender, recipient, created, due, due_before, "
-            "expires, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, own, priority, domain, state) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "expires, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, own, priority, require_tls, "
+            "domain, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
             "CASE WHEN EXISTS (SELECT 1 FROM paused_domain WHERE domain = ?) THEN 'paused' ELSE 'due' END) "
             "RETURNING id",
             (
                 draft.account_id, draft.body_id, draft.size, clean(draft.sender), recipient, now,
                 draft.due, draft.due, draft.expires, int(draft.smtputf8), int(draft.eight_bit),
                 clean(draft.envid), clean(draft.ret), clean(draft.notify), clean(draft.orcpt), draft.trace,
-                int(draft.own), draft.priority, domain, domain,
+                int(draft.own), draft.priority, int(draft.require_tls), domain, domain,
             ),
         )
     )  # fmt: skip

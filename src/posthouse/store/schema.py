@@ -401,3 +401,33 @@ def _addresses(database: Database) -> None:
     """Catch-all, domain aliases, groups, grants, forwarding, quotas that warn, and mail that waits to be sent."""
     for statement in _ADDRESSES:
         database.conn.execute(SQLITE.ddl(statement))
+
+
+_TRANSPORT = (
+    # RFC 8689: the next host has to keep to TLS.
+    "ALTER TABLE outbox ADD COLUMN require_tls BIGINT NOT NULL DEFAULT 0",
+    # What other domains say of connections to them (RFC 8461), as it was fetched; and what ours say.
+    """CREATE TABLE sts_policy (
+        domain TEXT PRIMARY KEY, version TEXT NOT NULL, content BYTES NOT NULL, fetched BIGINT NOT NULL,
+        expires BIGINT NOT NULL)""",
+    "CREATE INDEX sts_policy_expires ON sts_policy (expires)",
+    """CREATE TABLE own_sts (
+        domain TEXT PRIMARY KEY, mode TEXT NOT NULL, max_age BIGINT NOT NULL, mx TEXT NOT NULL,
+        changed BIGINT NOT NULL)""",
+    # Sessions by day, domain and how they ended (RFC 8460), and when the report of a day is due.
+    """CREATE TABLE tls_count (
+        day BIGINT NOT NULL, domain TEXT NOT NULL, policy TEXT NOT NULL, result TEXT NOT NULL,
+        host TEXT NOT NULL, address TEXT NOT NULL, reason TEXT NOT NULL, sessions BIGINT NOT NULL,
+        PRIMARY KEY (day, domain, policy, result, host, address, reason)) CLUSTERED""",
+    """CREATE TABLE tls_day (
+        day BIGINT NOT NULL, domain TEXT NOT NULL, due BIGINT NOT NULL, tries BIGINT NOT NULL DEFAULT 0,
+        PRIMARY KEY (day, domain)) CLUSTERED""",
+    "CREATE INDEX tls_day_due ON tls_day (due)",
+)
+
+
+@migrations(name="0010_transport")
+def _transport(database: Database) -> None:
+    """What connections to other servers have to be like, and how they were."""
+    for statement in _TRANSPORT:
+        database.conn.execute(SQLITE.ddl(statement))
