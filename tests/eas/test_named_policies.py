@@ -12,11 +12,13 @@ from posthouse.eas.policy import DEFAULT_POLICY, Policy, demand, policy_by_name
 from posthouse.eas.services import EasSettings
 from posthouse.model import Device, DeviceAccess
 from posthouse.store import devices, policies
-from posthouse.wbxml.tags import FolderHierarchy, Settings
+from posthouse.wbxml.tags import AirSyncBase, FolderHierarchy, Settings
+from posthouse.wbxml.tags import ItemOperations as IO
 from posthouse.wbxml.tags import Provision as P
 from posthouse.wbxml.tree import E
 from tests.eas.provisioning import acknowledge, key_of, offer, policy_of
 from tests.eas.room import VERSIONS, Room
+from tests.eas.test_items import CONTENT, MAIL
 from tests.support.store import NOW
 
 FOLDER_SYNC = E(FolderHierarchy.FolderSync, E(FolderHierarchy.SyncKey, 0))
@@ -82,8 +84,8 @@ class NameTests(NamedCase):
         self.assertEqual(policy_by_name("x", '{"AllowCamera": 0}'), Policy({"AllowCamera": 0}))
 
     def test_an_unset_setting_is_sent_as_an_empty_tag_or_its_default(self) -> None:
-        """MS-ASPROV R652: also when it was set before."""
-        self.save("sales", MinDevicePasswordLength=8)
+        """MS-ASPROV R652, R1044, R1045: also when it was set before."""
+        self.save("sales", MinDevicePasswordLength=8, AllowCamera=0)
         self.assign("sales")
         self.room.provision()
         self.save("sales")
@@ -92,6 +94,32 @@ class NameTests(NamedCase):
         unset = document.find(P.MinDevicePasswordLength)
         assert unset is not None
         self.assertIsNone(unset.content)
+        self.assertEqual(document.text(P.AllowCamera), "1")
+
+
+class AttachmentTests(NamedCase):
+    """What a policy says of attachments is kept by the server, too."""
+
+    def fetched(self, **settings: int) -> tuple[str, int]:
+        """The status of a Fetch at 16.1, the code of a GetAttachment at 12.1."""
+        self.save("sales", **settings)
+        self.assign("sales")
+        self.room.provision()
+        reference = f"{self.room.deliver(MAIL).number}:2"
+        fetch = E(IO.Fetch, E(IO.Store, "Mailbox"), E(AirSyncBase.FileReference, reference))
+        new = self.room.post("ItemOperations", E(IO.ItemOperations, fetch), "16.1")
+        old = self.room.post("GetAttachment", None, "12.1", parameters={"AttachmentName": reference})
+        return new.text(IO.Response, IO.Fetch, IO.Status), old.code
+
+    def test_they_may_be_forbidden(self) -> None:
+        """R206, R207."""
+        self.assertEqual(self.fetched(AttachmentsEnabled=1), ("1", 200))
+        self.assertEqual(self.fetched(AttachmentsEnabled=0), ("16", 403))
+
+    def test_they_may_have_a_limit(self) -> None:
+        """2.2.2.35: bytes."""
+        self.assertEqual(self.fetched(MaxAttachmentSize=len(CONTENT)), ("1", 200))
+        self.assertEqual(self.fetched(MaxAttachmentSize=len(CONTENT) - 1)[0], "11")
 
 
 class ChangeTests(NamedCase):
@@ -109,7 +137,7 @@ class ChangeTests(NamedCase):
         self.assertEqual(self.status(), "1")
 
     def test_an_acknowledgement_of_the_policy_before_is_5(self) -> None:
-        """R507, R657, R708."""
+        """R475, R507, R657, R708."""
         self.save("sales", AllowCamera=0)
         self.assign("sales")
         key = key_of(self.room.post("Provision", offer()))

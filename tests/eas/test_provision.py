@@ -1,4 +1,4 @@
-"""Provisioning in two phases, at every version."""
+"""Provisioning in two phases, at every version. Bare numbers are MS-ASPROV."""
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +18,9 @@ FOLDER_SYNC = E(FolderHierarchy.FolderSync, E(FolderHierarchy.SyncKey, 0))
 
 class FlowTests(SynchronousTestCase):
     def test_both_phases_at_every_version(self) -> None:
+        """R209, R310, R378, R394, R417, R419, R441, R466, R486, R495, R601, R605, R678, R688, R703, R888; and of
+        MS-ASPROV R650, R662: the first key is good for the acknowledgement alone, the second for what follows.
+        """
         for version in VERSIONS:
             room = Room()
             first = room.post("Provision", offer(version), version)
@@ -25,13 +28,24 @@ class FlowTests(SynchronousTestCase):
             self.assertEqual(policy_of(first).text(P.Status), "1")
             temporary = key_of(first)
             self.assertTrue(temporary)
+            self.assertEqual(policy_of(first).text(P.PolicyType), "MS-EAS-Provisioning-WBXML")
+            parts = [P.PolicyType, P.Status, P.PolicyKey, P.Data]
+            self.assertEqual([one.tag for one in policy_of(first).children], parts)
+            room.policy_key = temporary
+            early = room.post("FolderSync", FOLDER_SYNC, version)
+            self.assertEqual(
+                (early.code, early.text(FolderHierarchy.Status)),
+                (200, "142") if version >= "14" else (449, ""),
+            )
+            room.policy_key = 0
             document = policy_of(first).find(P.Data, P.EASProvisionDoc)
             assert document is not None
             self.assertEqual(document.text(P.DevicePasswordEnabled), "0")
             self.assertEqual(document.find(P.AllowCamera) is not None, version != "12.0")
             second = room.post("Provision", acknowledge(temporary), version)
             self.assertEqual(policy_of(second).text(P.Status), "1")
-            self.assertIsNone(policy_of(second).find(P.Data))
+            self.assertEqual([one.tag for one in policy_of(second).children], parts[:3])
+            self.assertNotEqual(key_of(second), temporary)
             room.policy_key = key_of(second)
             self.assertEqual(room.post("FolderSync", FOLDER_SYNC, version).text(FolderHierarchy.Status), "1")
             self.assertTrue(room.device().provisioned)
@@ -56,6 +70,7 @@ class FlowTests(SynchronousTestCase):
         self.assertEqual(response.text(P.Status), "1")
 
     def test_a_wrong_temporary_key_is_5(self) -> None:
+        """R382, R692, R695, R761."""
         room = Room()
         first = room.post("Provision", offer())
         wrong = room.post("Provision", acknowledge(key_of(first) ^ 1))
@@ -79,6 +94,7 @@ class FlowTests(SynchronousTestCase):
         self.assertEqual(key_of(room.post("Provision", offer())), key_of(room.post("Provision", offer())))
 
     def test_another_policy_type_is_3(self) -> None:
+        """R380, R471, R502."""
         for kind in ("MS-WAP-Provisioning-XML", "", "x"):
             response = Room().post("Provision", offer(kind=kind))
             self.assertEqual(policy_of(response).text(P.Status), "3")
@@ -89,6 +105,7 @@ class FlowTests(SynchronousTestCase):
         self.assertEqual(room.post("FolderSync", FOLDER_SYNC).text(FolderHierarchy.Status), "1")
 
     def test_a_malformed_request_is_2(self) -> None:
+        """R497, R679."""
         room = Room()
         for root in (
             E(P.Provision),
@@ -100,7 +117,7 @@ class FlowTests(SynchronousTestCase):
             self.assertEqual(room.post("Provision", root).text(P.Status), "2", root)
 
     def test_acknowledgement_statuses(self) -> None:
-        """MS-ASPROV R455, R461: 139 and 145 where the server does not allow it."""
+        """R455, R461, R681, R684, R686, R687, R697, R1046: 139 and 145 where the server does not allow it."""
         strict = EasSettings(policy=Policy(allow_partial=False, allow_external=False))
         for status, expected in ((2, "139"), (3, "139"), (4, "145")):
             lenient = Room()
@@ -138,6 +155,7 @@ class DocumentTests(SynchronousTestCase):
 
 class DemandTests(SynchronousTestCase):
     def test_the_matrix(self) -> None:
+        """R682: 141."""
         policy = Policy()
         new = Device(1, 1, "d", "t")
         known = evolve(new, provisioned=True, policy_key=7, policy_hash=policy.digest)
@@ -158,7 +176,7 @@ class DemandTests(SynchronousTestCase):
 
 class EnforcementTests(SynchronousTestCase):
     def test_a_new_device_is_told_to_provision_in_its_versions_terms(self) -> None:
-        """Rule 23: HTTP 449 at 12.1 and below, 200 with the status above."""
+        """Rule 23, R509: HTTP 449 at 12.1 and below, 200 with the status above."""
         for version in VERSIONS:
             response = Room().post("FolderSync", FOLDER_SYNC, version)
             if version < "14":
@@ -175,6 +193,7 @@ class EnforcementTests(SynchronousTestCase):
         )
 
     def test_missing_and_wrong_keys(self) -> None:
+        """R537."""
         room = Room()
         key = room.provision()
         room.policy_key = 0

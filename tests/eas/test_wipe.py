@@ -47,7 +47,7 @@ class WipeCase(SynchronousTestCase):
 
 class FlowTests(WipeCase):
     def test_the_whole_way_at_every_version(self) -> None:
-        """MS-ASPROV R653, R663, R664; MS-ASCMD R5280, R5281, R7561 (403 without a key), R7562 (449 with one)."""
+        """R653, R663, R664, R1041, R1047, MS-ASCMD R5280, R5281, R7561 (403 without a key), R7562 (449 with)."""
         for version in VERSIONS:
             self.make(version)
             self.order()
@@ -89,15 +89,18 @@ class FlowTests(WipeCase):
         self.assertIsNotNone(response.root.find(P.RemoteWipe))
 
     def test_without_an_order_there_is_no_directive(self) -> None:
-        """R654."""
+        """R654, R66615."""
         response = self.room.post("Provision", offer())
         assert response.root is not None
         self.assertIsNone(response.root.find(P.RemoteWipe))
+        latest = self.room.post("Provision", offer("16.1"), "16.1")
+        assert latest.root is not None
+        self.assertIsNone(latest.root.find(P.AccountOnlyRemoteWipe))
         self.assertEqual(self.confirm().text(P.Status), "2")
         self.assertEqual(self.state, "")
 
     def test_a_failure_is_2_and_the_directive_again(self) -> None:
-        """R665, R701, R403."""
+        """R665, R701, R403; of 2.2.2.54.2: MS-ASPROV R702, R1042, R1048."""
         self.order()
         self.provision()
         for status in (2, "", "x"):
@@ -149,7 +152,7 @@ class AccountOnlyTests(WipeCase):
         self.order("account")
 
     def test_takes_the_account_alone(self) -> None:
-        """MS-ASPROV R6903, R66601 to R66605, R66612."""
+        """MS-ASPROV R6903, R66601 to R66605, R66609 to R66613."""
         self.assertEqual(self.folder_sync().text(FolderHierarchy.Status), "140")
         told = self.room.post("Provision", offer("16.1"), "16.1")
         assert told.root is not None

@@ -85,6 +85,16 @@ class Policy:
         return self.values.get("PasswordRecoveryEnabled") == 1
 
     @property
+    def attachments_allowed(self) -> bool:
+        """Whether attachments may be downloaded (R206, R207); the server sees to it, too."""
+        return self.values.get("AttachmentsEnabled") != 0
+
+    def attachment_limit(self, limit: int) -> int:
+        """The most bytes of one attachment (2.2.2.35), and never more than ``limit``."""
+        own = self.values.get("MaxAttachmentSize")
+        return min(limit, own) if isinstance(own, int) else limit
+
+    @property
     def digest(self) -> str:
         """Names what is demanded, so that a change of it is noticed."""
         text = ";".join(f"{name}={value}" for name, value in sorted(self.values.items()))

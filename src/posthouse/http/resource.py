@@ -25,12 +25,16 @@ __all__ = ["AsyncResource"]
 
 _log = Logger("posthouse.http")
 
+#: RFC 9110 9.3 and RFC 5789: what is none of these is 501 (RFC 9110 9.1), also by MS-ASHTTP 2.2.2.1.1 (R186, R465).
+_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH")
+
 
 class AsyncResource(Leaf):
     """Subclasses say what they answer.
 
-    ``methods`` is what is allowed; others get 405. With ``challenge_first`` they get 401 while there are no
-    credentials: some clients probe with GET what they will POST to, and look for the challenge.
+    ``methods`` is what is allowed; others get 405, and what HTTP does not know 501. With ``challenge_first`` they
+    get 401 while there are no credentials: some clients probe with GET what they will POST to, and look for the
+    challenge.
     """
 
     methods: tuple[bytes, ...] = (b"GET", b"HEAD")
@@ -53,7 +57,8 @@ class AsyncResource(Leaf):
     def render(self, request: Any) -> Any:
         if request.method not in self.methods:
             bare = self.challenge_first and not request.getHeader(b"authorization")
-            request.setResponseCode(401 if bare else 405)
+            refused = 405 if request.method in _METHODS else 501
+            request.setResponseCode(401 if bare else refused)
             name, value = CHALLENGE if bare else (b"allow", b", ".join(self.methods))
             request.setHeader(name, value)
             request.setHeader(b"content-length", b"0")

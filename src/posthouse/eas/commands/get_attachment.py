@@ -31,6 +31,10 @@ class GetAttachment(Command):
             raise StatusError(Status.INVALID_IDS, f"attachment {call.query.attachment_name[:40]!r}")
         mailbox, (number, path) = call.account.mailbox_id, named
         limit = call.services.settings.max_attachment
+        if call.policy is not None:
+            if not call.policy.attachments_allowed:
+                raise StatusError(Status.ACCESS_DENIED, "no attachments by the policy")  # ASPROV R206
+            limit = call.policy.attachment_limit(limit)
         found = await call.read(lambda tx: read_attachment(tx, mailbox, number, path, limit))
         call.notes["attachment_bytes"] = len(found.data)
         kind = found.content_type if _TYPE.fullmatch(found.content_type) else "application/octet-stream"

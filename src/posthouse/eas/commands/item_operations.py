@@ -164,7 +164,12 @@ class ItemOperations(Command):
         if named is None:
             raise StatusError(BAD_ATTACHMENT, f"FileReference {reference[:40]!r}")  # ASAIRS R214
         span = _range(_option(asked, I.Range))
-        limit = call.services.settings.max_attachment - parts.size
+        most = call.services.settings.max_attachment
+        limit = most - parts.size
+        if call.policy is not None:
+            if not call.policy.attachments_allowed:
+                raise StatusError(ACCESS_DENIED, "no attachments by the policy")  # ASPROV R206
+            limit = min(limit, call.policy.attachment_limit(most))
         mailbox, (number, path) = call.account.mailbox_id, named
         start, stop = span if span is not None else (0, None)
         try:
