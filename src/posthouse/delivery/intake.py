@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from posthouse.delivery.absence import AutoReply
+from posthouse.delivery.acquaintances import people_of
 from posthouse.delivery.authentication import Verdict, Verifier
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.bounce import Original, Report, Reporter
@@ -34,6 +35,7 @@ from posthouse.mime import compose
 from posthouse.mime.addresses import fold_address
 from posthouse.model import Account, Envelope, Recipient
 from posthouse.store import allowance, delivery
+from posthouse.store.acquaintances import note_acquaintances
 from posthouse.store.allowance import Allowance
 from posthouse.store.keep import keep_body
 from posthouse.store.outbox import BULK, HUMAN
@@ -181,12 +183,19 @@ class Intake:
         receipt = self._receipt(envelope, trace + message.head, now)
 
         elsewhere = [fold_address(row.recipient) for row in rows]
+        people = (
+            people_of(message.fields, [recipient.address for recipient in envelope.recipients])
+            if envelope.account_id is not None
+            else ()
+        )
 
         def store(tx: Any) -> delivery.Delivered:
             if envelope.account_id is not None and elsewhere:
                 allowance.check(tx, envelope.account_id, elsewhere, self.allowance, now)
                 allowance.note(tx, envelope.account_id, elsewhere, now)
             done = delivery.deliver(tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe)
+            if envelope.account_id is not None and (any(done.numbers) or done.outbox_ids):
+                note_acquaintances(tx, envelope.account_id, people, now)
             if receipt is not None and self.reporter is not None and (any(done.numbers) or done.outbox_ids):
                 self.reporter.deliver(tx, receipt, now)
             if self.auto_reply is not None and not verdict.junk:

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from posthouse.delivery.absence import AutoReply
+from posthouse.delivery.acquaintances import people_of
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.bounce import Original, Reporter
 from posthouse.delivery.directory import Directory, find_route
@@ -39,6 +40,7 @@ from posthouse.mime.report import RecipientStatus
 from posthouse.mime.scan import Scanner, scan
 from posthouse.model import Account, BodyRef, Envelope, FolderType, ItemDraft, Recipient
 from posthouse.store import allowance, delivery
+from posthouse.store.acquaintances import note_acquaintances
 from posthouse.store.allowance import Allowance
 from posthouse.store.bodies import PreparedBody
 from posthouse.store.keep import keep_body
@@ -259,6 +261,7 @@ class Submission:
         priority = priority_of(parcel.message, envelope)
         rows = queue_rows(envelope, sent_on, parcel.message.size, is_eight_bit(parcel.message), now, priority)
         allowance.note(tx, account.id, [fold_address(row.recipient) for row in rows], now)
+        note_acquaintances(tx, account.id, people_of(parcel.message.fields, parcel.addresses), now)
         if copies or rows:
             done = delivery.deliver(
                 tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False

@@ -12,6 +12,7 @@ from functools import partial
 from attrs import define, field, frozen
 
 from posthouse.eas import knowledge, window
+from posthouse.eas.content import recipients
 from posthouse.eas.content.options import MailOptions, filter_fits
 from posthouse.eas.generation import (
     GIVE_UP,
@@ -29,6 +30,7 @@ from posthouse.eas.statuses import StatusError
 from posthouse.eas.window import Batch
 from posthouse.model import Arrival, Folder, FolderType, Gone, Item, Mark
 from posthouse.store import changes, conversations, devices, folders, numbers
+from posthouse.store.acquaintances import MOST, Acquaintance, AcquaintanceFeed, acquaintances, best
 from posthouse.store.transaction import Transaction
 
 # MS-ASCMD 2.2.3.177.17, Status (Sync)
@@ -104,6 +106,31 @@ class FolderFeed:
         return frozenset(conversations.alive(self.tx, self.mailbox_id, self.folder_id, list(numbers), target))
 
 
+#: What a collection holds: mail, or entries of the recipient information cache.
+Thing = Item | Acquaintance
+
+
+def feed_of(tx: Transaction, mailbox_id: int, folder: Folder) -> window.Feed:
+    """The numbers of a folder, as the decision reads them."""
+    if folder.type == FolderType.RECIPIENT_CACHE:
+        return AcquaintanceFeed(tx, mailbox_id, folder.id)
+    return FolderFeed(tx, mailbox_id, folder.id)
+
+
+def things(tx: Transaction, folder: Folder, wanted: Sequence[int]) -> Mapping[int, Thing]:
+    """What has these numbers in a folder; what is not there is left out."""
+    if folder.type == FolderType.RECIPIENT_CACHE:
+        return acquaintances(tx, folder.id, wanted)
+    return changes.items(tx, folder.id, wanted)
+
+
+def target_of(tx: Transaction, folder: Folder, filter_type: int, max_items: int, now: int) -> Arrival:
+    """The first place that belongs to a collection: by its filter, or MaxItems (MS-ASCMD 2.2.3.103.2)."""
+    if folder.type == FolderType.RECIPIENT_CACHE and max_items:
+        return best(tx, folder.id, min(max_items, MOST)) or BOTTOM
+    return cut_off(filter_type, now)
+
+
 @frozen
 class Ask:
     """What one request asks of one collection.
@@ -141,7 +168,7 @@ class Outcome:
     key: str = ""
     folder: Folder | None = None
     batch: Batch = field(factory=Batch)
-    items: Mapping[int, Item] = field(factory=dict)
+    items: Mapping[int, Thing] = field(factory=dict)
     options: MailOptions = field(factory=MailOptions)
     responses: tuple[Response, ...] = ()
     says: bool = False
@@ -276,7 +303,7 @@ def _begin(tx: Transaction, desk: Desk, ask: Ask, folder: Folder) -> Outcome:
 def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base) -> Outcome:
     options = ask.options if ask.options is not None else MailOptions.from_json(base.proved.options or {})
     together = ask.conversations if ask.conversations is not None else base.proved.conversations
-    feed = FolderFeed(tx, desk.mailbox_id, folder.id)
+    feed = feed_of(tx, desk.mailbox_id, folder)
     state = base.start
     results: dict[str, AddResult] = {}
     responses: list[Response] = []
@@ -285,9 +312,9 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
     batch = Batch()
     put_aside: list[tuple[int, str]] = []
     offered: tuple[int, ...] = ()
-    found: dict[int, Item] = {}
+    found: dict[int, Thing] = {}
     if ask.wants_changes and desk.room > 0:
-        target = cut_off(options.filter_type, desk.now)
+        target = target_of(tx, folder, options.filter_type, options.max_items, desk.now)
         size = min(shrunk(ask.window or 100, base.attempts), desk.room)
         again = _due_again(tx, desk.device, folder, state, desk.now)
         before = state
@@ -298,13 +325,13 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
             put_aside = [(batch.adds[0], "the device never confirmed an answer with this item")]
             before = knowledge.set_aside(before, batch.adds)
             batch, state = decide(before, feed, target, size)
-        found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
+        found, fitting = _fitting(tx, folder, batch, options, desk.budget)
         if fitting == batch.size and batch.more and size > _LIKELY:
             batch, state = decide(before, feed, target, size, again)
-            found, fitting = _fitting(tx, folder.id, batch, options, desk.budget)
+            found, fitting = _fitting(tx, folder, batch, options, desk.budget)
         if fitting < batch.size:
             batch, state = decide(before, feed, target, fitting, again)
-            found.update(changes.items(tx, folder.id, [one for one in batch.adds if one not in found]))
+            found.update(things(tx, folder, [one for one in batch.adds if one not in found]))
         offered = tuple(again & set(batch.adds))
     # An older key that asks for no changes and brings none is left as it is: nothing was said (R3125).
     says = bool(batch.size or ask.orders or (base.replay and ask.wants_changes))
@@ -348,17 +375,17 @@ def _worth_keeping(base: Base, generation: Generation) -> bool:
 
 
 def _fitting(
-    tx: Transaction, folder_id: int, batch: Batch, options: MailOptions, budget: int
-) -> tuple[dict[int, Item], int]:
+    tx: Transaction, folder: Folder, batch: Batch, options: MailOptions, budget: int
+) -> tuple[dict[int, Thing], int]:
     """The items of a batch, and how many of its commands fit into so many bytes; at least one.
 
     Items are fetched in portions, and no further than they fit: a window of 512 is far more than an answer holds.
     """
-    found = changes.items(tx, folder_id, [number for number, _ in batch.changes])
+    found = dict(things(tx, folder, [number for number, _ in batch.changes]))
     count = batch.size - len(batch.adds)
     for start in range(0, len(batch.adds), _PORTION):
         portion = batch.adds[start : start + _PORTION]
-        found.update(changes.items(tx, folder_id, portion))
+        found.update(things(tx, folder, portion))
         for number in portion:
             item = found.get(number)
             budget -= expected_size(item, options) if item is not None else 0
@@ -368,8 +395,10 @@ def _fitting(
     return found, count
 
 
-def expected_size(item: Item, options: MailOptions) -> int:
+def expected_size(item: Thing, options: MailOptions) -> int:
     """About how many bytes an item takes in an answer, without looking into its body."""
+    if isinstance(item, Acquaintance):
+        return recipients.SIZE
     text = max(0, item.size - sum(attachment.size * 4 // 3 for attachment in item.attachments))
     whole = 0
     for preference in options.bodies:
@@ -400,9 +429,10 @@ def has_news(tx: Transaction, mailbox_id: int, device: int, folder: Folder, now:
     generation = newest(tx, device, folder)
     if generation is None:
         return None
-    feed = FolderFeed(tx, mailbox_id, folder.id)
+    feed = feed_of(tx, mailbox_id, folder)
     again = _due_again(tx, device, folder, generation.state, now)
-    target = cut_off(generation.filter_type, now)
+    most = MailOptions.from_json(generation.options or {}).max_items
+    target = target_of(tx, folder, generation.filter_type, most, now)
     return window.is_news(generation.state, feed, target, again, generation.conversations)
 
 
@@ -423,10 +453,11 @@ def count_news(
     filter_type: int,
     now: int,
     together: bool = False,
+    max_items: int = 0,
 ) -> int:
     """GetItemEstimate: how many commands the Syncs to come will carry under ``key``; proves nothing.
 
-    :param together: ConversationMode.
+    :param together: ConversationMode. :param max_items: of the recipient information cache, 0 for all.
     :raises StatusError: 3, the device never began with key 0; 4, the key fits no generation.
     """
     row = devices.load_state(tx, device, str(folder.number))
@@ -436,5 +467,6 @@ def count_news(
     base = base_for(key, row.old_key, old, row.new_key, Generation.load(row.new), False)
     if base is None:
         raise StatusError(4)
-    feed = FolderFeed(tx, mailbox_id, folder.id)
-    return window.estimate(base.start, feed, cut_off(filter_type, now), 1 << 20, together)
+    feed = feed_of(tx, mailbox_id, folder)
+    target = target_of(tx, folder, filter_type, max_items, now)
+    return window.estimate(base.start, feed, target, 1 << 20, together)

@@ -15,7 +15,14 @@ from posthouse.mime.addresses import fold_address
 from posthouse.model import Account, FolderType
 from posthouse.store.bulk import remove_items
 from posthouse.store.dialect import clean
-from posthouse.store.domains import add_domain, delete_domain, domains, is_local_domain
+from posthouse.store.domains import (
+    add_domain,
+    delete_domain,
+    domains,
+    is_local_domain,
+    real_domain,
+    require_own_addresses,
+)
 from posthouse.store.folders import insert_folder
 from posthouse.store.people import Kind, forget_person, person_by_address, remember_person, set_person
 from posthouse.store.routing import add_alias, aliases, delete_alias, owned_addresses, route
@@ -87,12 +94,13 @@ def add_account(
 
     :param address: folded, of a domain that was added.
     :raises Exists: the address is taken by an account or alias. :raises NoSuchAccount: the domain is not
-        ours.
+        ours. :raises NotPermitted: the domain stands for another one.
     """
     address = clean(address)
     local, at, domain = address.rpartition("@")
     if not at or not local or not is_local_domain(tx, domain):
         raise NoSuchAccount(f"The domain of {address} is not served here.")
+    require_own_addresses(tx, address)
     taken = "SELECT 1 FROM account WHERE address = ? UNION ALL SELECT 1 FROM alias WHERE address = ?"
     if tx.one(taken, (address, address)) is not None:
         raise Exists(f"The address {address} exists already.")
@@ -145,15 +153,21 @@ def find_login(tx: Transaction, login: str) -> Account | None:
     domain, backslash, user = clean(login).strip().rpartition("\\")
     user = user.lower()
     if "@" in user:
-        return account_by_address(tx, fold_address(user))
+        return account_by_address(tx, _real(tx, fold_address(user)))
     if backslash and "." in domain:
-        found = account_by_address(tx, fold_address(f"{user}@{domain}"))
+        found = account_by_address(tx, _real(tx, fold_address(f"{user}@{domain}")))
         if found is not None:
             return found
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM account WHERE local_part = ? AND deleting = 0 LIMIT 2", (user,)
     )
     return _account(rows[0]) if len(rows) == 1 else None
+
+
+def _real(tx: Transaction, folded: str) -> str:
+    """The address in the domain that its own may stand for."""
+    local, at, domain = folded.rpartition("@")
+    return f"{local}{at}{real_domain(tx, domain)}"
 
 
 def password_hash(tx: Transaction, account_id: int) -> str:
@@ -176,7 +190,7 @@ def set_password(tx: Transaction, account_id: int, hash: str) -> None:
 
 
 def set_enabled(tx: Transaction, account_id: int, enabled: bool) -> None:
-    """Let an account in, or keep it out; mail for it waits meanwhile. :raises NoSuchAccount: gone."""
+    """Let an account in, or keep it out; it gets its mail all the same. :raises NoSuchAccount: gone."""
     _set(tx, account_id, "enabled", int(enabled))
 
 
@@ -210,7 +224,7 @@ def mailbox_guid(tx: Transaction, mailbox_id: int) -> bytes:
 
 
 def mailbox_size(tx: Transaction, mailbox_id: int) -> tuple[int, int | None]:
-    """(bytes of all items, quota in bytes or None). :raises NoSuchAccount: gone."""
+    """(bytes of all items, quota in bytes, None for that of everybody). :raises NoSuchAccount: gone."""
     row = tx.one("SELECT size, quota FROM mailbox WHERE id = ?", (mailbox_id,))
     if row is None:
         raise NoSuchAccount
@@ -218,7 +232,7 @@ def mailbox_size(tx: Transaction, mailbox_id: int) -> tuple[int, int | None]:
 
 
 def set_quota(tx: Transaction, mailbox_id: int, quota: int | None) -> None:
-    """Limit a mailbox to so many bytes; None lifts the limit."""
+    """Limit a mailbox to so many bytes; 0 lifts the limit, None is the limit of everybody (``store.quotas``)."""
     tx.execute("UPDATE mailbox SET quota = ? WHERE id = ?", (quota, mailbox_id))
 
 
@@ -242,6 +256,9 @@ def delete_account(tx: Transaction, account_id: int) -> bool:
         tx.execute("DELETE FROM app_password WHERE account_id = ?", (account_id,))
         tx.execute("DELETE FROM account_rule WHERE account_id = ?", (account_id,))
         tx.execute("DELETE FROM absence WHERE mailbox_id = ?", (mailbox_id,))
+        for table in ("send_grant", "forwarding", "held_message"):
+            tx.execute(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))
+        tx.execute("DELETE FROM send_grant WHERE address = ?", (address,))
         return False
     if remove_items(tx, mailbox_id):
         return False
@@ -272,6 +289,11 @@ _SLICES = (
     ("DELETE FROM device WHERE id IN (SELECT id FROM device WHERE account_id = ? LIMIT ?)", "account"),
     (f"DELETE FROM gone WHERE id IN (SELECT id FROM gone WHERE {_IN_MAILBOX} LIMIT ?)", "mailbox"),
     (
+        "DELETE FROM acquaintance WHERE (folder_id, address) IN "
+        f"(SELECT folder_id, address FROM acquaintance WHERE {_IN_MAILBOX} LIMIT ?)",
+        "mailbox",
+    ),
+    (
         "DELETE FROM thread_key WHERE (mailbox_id, key) IN "
         "(SELECT mailbox_id, key FROM thread_key WHERE mailbox_id = ? LIMIT ?)",
         "mailbox",
@@ -294,6 +316,22 @@ _SLICES = (
     (
         "DELETE FROM absence_answer WHERE (mailbox_id, audience, sender) IN "
         "(SELECT mailbox_id, audience, sender FROM absence_answer WHERE mailbox_id = ? LIMIT ?)",
+        "mailbox",
+    ),
+    ("DELETE FROM rule WHERE id IN (SELECT id FROM rule WHERE mailbox_id = ? LIMIT ?)", "mailbox"),
+    (
+        "DELETE FROM known_sender WHERE (mailbox_id, address) IN "
+        "(SELECT mailbox_id, address FROM known_sender WHERE mailbox_id = ? LIMIT ?)",
+        "mailbox",
+    ),
+    (
+        "DELETE FROM junk_word WHERE (mailbox_id, word) IN "
+        "(SELECT mailbox_id, word FROM junk_word WHERE mailbox_id = ? LIMIT ?)",
+        "mailbox",
+    ),
+    (
+        "DELETE FROM junk_learned WHERE item_id IN "
+        "(SELECT item_id FROM junk_learned WHERE mailbox_id = ? LIMIT ?)",
         "mailbox",
     ),
     ("DELETE FROM folder WHERE id IN (SELECT id FROM folder WHERE mailbox_id = ? LIMIT ?)", "mailbox"),

@@ -14,10 +14,11 @@ from twisted.internet.defer import Deferred
 from posthouse.eas import collection, drafting
 from posthouse.eas.call import Answer, Call, Result
 from posthouse.eas.collection import Ask, Desk, Outcome, Record, Response
-from posthouse.eas.content import drafts
+from posthouse.eas.content import drafts, recipients
 from posthouse.eas.content.email import change_data, mail_elements
 from posthouse.eas.drafting import DraftAuthor, Stale
 from posthouse.eas.generation import Generation
+from posthouse.eas.ids import RECIPIENT_CACHE
 from posthouse.eas.knowledge import set_aside
 from posthouse.eas.orders import CONVERSION
 from posthouse.eas.parking import NEWS
@@ -25,7 +26,8 @@ from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.sync_request import BAD_WAIT, INCOMPLETE, TOO_MANY, SyncRequest, read_request
 from posthouse.errors import NoSuchThing
-from posthouse.model import Folder, Item
+from posthouse.model import Folder, FolderType, Item
+from posthouse.store.acquaintances import Acquaintance
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import AirSync
 from posthouse.wbxml.tree import E, Element
@@ -99,6 +101,10 @@ class Sync(Command):
         for ask in request.asks:
             if room <= 0 and not ask.orders and ask.key != "0":
                 continue  # R4782: picked up by the next request
+            if ask.collection_id == RECIPIENT_CACHE and call.version < (14, 0):
+                # It is never listed there, and its elements are unknown (MS-ASCNTC 3.1.4.4).
+                outcomes.append(Outcome(ask, collection.HIERARCHY_CHANGED, ask.key))
+                continue
             outcome = await self._one(call, ask, room, budget)
             outcomes.append(outcome)
             room -= outcome.batch.size
@@ -255,8 +261,11 @@ class Sync(Command):
         )
 
     async def _commands(self, call: Call, outcome: Outcome) -> list[Element]:
-        batch, items = outcome.batch, outcome.items
+        batch = outcome.batch
         elements = [E(AirSync.Delete, E(AirSync.ServerId, number)) for number in batch.deletes]
+        if outcome.folder is not None and outcome.folder.type == FolderType.RECIPIENT_CACHE:
+            return elements + _recipients(outcome)
+        items = {number: item for number, item in outcome.items.items() if isinstance(item, Item)}
         elements += [E(AirSync.SoftDelete, E(AirSync.ServerId, number)) for number in batch.soft_deletes]
         rewritten = [
             items[n] for n, groups in batch.changes if n in items and items[n].draft and len(groups) > 0
@@ -354,6 +363,17 @@ def _response(response: Response, data: dict[int, list[Element] | Exception], ow
         # MS-ASAIRS R1336: the names of the attachments that were added.
         E(AirSync.ApplicationData, given) if given and found is None else None,
     )
+
+
+def _recipients(outcome: Outcome) -> list[Element]:
+    """R3276: an update is a deletion and an addition; who is among the best no more is deleted, too."""
+    batch, items = outcome.batch, outcome.items
+    elements = [E(AirSync.Delete, E(AirSync.ServerId, number)) for number in batch.soft_deletes]
+    for number in batch.adds:
+        entry = items.get(number)
+        if isinstance(entry, Acquaintance):
+            elements.append(_with_data(AirSync.Add, number, recipients.recipient_elements(entry)))
+    return elements
 
 
 def _with_data(tag: str, number: int, data: Sequence[Element]) -> Element:
