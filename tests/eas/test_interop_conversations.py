@@ -5,10 +5,11 @@ from __future__ import annotations
 from posthouse.mime.threads import identifier_key
 from posthouse.model import FolderType, Item
 from posthouse.store import changes, conversations
-from posthouse.wbxml.tags import AirSync, Email, Email2, Search
+from posthouse.wbxml.tags import AirSync, AirSyncBase, Email, Email2, Move, Search
 from posthouse.wbxml.tags import ItemOperations as IO
 from posthouse.wbxml.tree import E, Element
-from tests.eas.test_interop_mail import PLAIN, Base
+from tests.eas.room import Response
+from tests.eas.test_interop_mail import PLAIN, Base, preference, wanted
 from tests.support.store import NOW
 
 
@@ -111,6 +112,23 @@ class MoveTests(Conversations):
             to = self.number(FolderType.DELETED if version in ("14.0", "16.0") else FolderType.SENT)
             self.assertEqual(self.move(self.question.conversation, to, self.always, version=version), "1")
 
+    def test_moved_message_by_message(self) -> None:
+        """S01 TC04: R170, R217, R218."""
+        inbox, trash = self.number(FolderType.INBOX), self.number(FolderType.DELETED)
+        moves = [
+            E(Move.Move, E(Move.SrcMsgId, one.number), E(Move.SrcFldId, inbox), E(Move.DstFldId, trash))
+            for one in (self.question, self.answer)
+        ]
+        response = self.room.post("MoveItems", E(Move.MoveItems, moves))
+        assert response.root is not None
+        answers = [
+            (one.text(Move.SrcMsgId), one.text(Move.Status)) for one in response.root.findall(Move.Response)
+        ]
+        self.assertEqual(answers, [(str(one.number), "3") for one in (self.question, self.answer)])
+        moved = self.held(FolderType.DELETED)
+        self.assertEqual({one.conversation for one in moved}, {self.question.conversation})
+        self.assertEqual((len(moved), len(self.held(FolderType.INBOX))), (2, 0))
+
     def test_a_long_conversation_moves_in_slices(self) -> None:
         self.patch(conversations, "SLICE", 2)
         self.patch(conversations.gather, "__defaults__", (2, 0))
@@ -147,3 +165,44 @@ class SearchTests(Conversations):
         )
         response = self.room.post("Search", request)
         self.assertEqual(response.text(Search.Response, Search.Store, Search.Total), "3")
+
+
+class PartTests(Conversations):
+    """The part of a message that is its own (3.2.5.7)."""
+
+    def fetch(self, *options: Element) -> Response:
+        names = (
+            E(AirSync.CollectionId, self.number(FolderType.INBOX)),
+            E(AirSync.ServerId, self.answer.number),
+        )
+        return self.room.post(
+            "ItemOperations",
+            E(IO.ItemOperations, E(IO.Fetch, E(IO.Store, "Mailbox"), names, E(IO.Options, options))),
+        )
+
+    def search(self, *options: Element) -> Response:
+        query = E(Search.Query, E(Search.And, E(Search.ConversationId, self.question.conversation)))
+        store = E(Search.Name, "Mailbox"), query, E(Search.Options, E(Search.Range, "0-9"), options)
+        return self.room.post("Search", E(Search.Search, E(Search.Store, store)))
+
+    def test_is_not_there_unless_it_was_asked_for(self) -> None:
+        """R339, R340."""
+        for response in (self.fetch(preference(2)), self.search(preference(2))):
+            assert response.root is not None
+            found = {one.tag for one in response.root.iter()}
+            self.assertIn(AirSyncBase.Body, found)
+            self.assertNotIn(AirSyncBase.BodyPart, found)
+        whole = self.fetch(preference(2, tag=AirSyncBase.BodyPartPreference)).root
+        assert whole is not None
+        self.assertIn(AirSyncBase.BodyPart, {one.tag for one in whole.iter()})
+
+    def test_is_html_or_164(self) -> None:
+        """R241."""
+        for kind in (1, 3, 4):
+            part = preference(kind, tag=AirSyncBase.BodyPartPreference)
+            answer = self.fetch(part)
+            status = answer.text(IO.Response, IO.Fetch, IO.Status) or answer.text(IO.Status)
+            self.assertEqual(status, "164", kind)
+            synced = self.phone().ask(wanted(part))
+            assert synced.root is not None
+            self.assertIn("164", [one.value for one in synced.root.iter() if one.tag == AirSync.Status], kind)

@@ -56,6 +56,8 @@ class PlaceTests(Base):
         one, two, three = (short_index(item.conversation_index) for item in (question, answer, second))
         self.assertEqual([len(one), len(two), len(three)], [5, 10, 15])
         self.assertEqual((two[:5], three[:10]), (one, two))
+        # The head is the time when it was sent, but for its two lowest bytes (MS-ASCON R95).
+        self.assertTrue(0 <= self._lost(one) < 1 << 16)
         # 2**18 units of 100 ns in each step of the time, above one byte of other things.
         self.assertEqual(int.from_bytes(two[5:9], "big") >> 0, MINUTE * 10_000 + self._lost(one) >> 18)
         self.assertEqual({item.conversation for item in (question, answer, second)}, {question.conversation})
