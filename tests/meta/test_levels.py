@@ -20,6 +20,8 @@ LEVELS = {
     "mime": 1,
     "pim": 1,
     "mailauth": 1,
+    "junk": 1,
+    "rules": 1,
     "tlspolicy": 1,
     "work": 2,
     "dns": 2,
@@ -41,7 +43,7 @@ LEVELS = {
     "cli": 5,
     "tap": 5,
 }
-PURE = {"wbxml", "mime", "pim", "mailauth", "tlspolicy"}
+PURE = {"wbxml", "mime", "pim", "mailauth", "tlspolicy", "junk", "rules"}
 # Level 4 stands on http alone of level 3 (mail goes through IOutbox).
 ON_HTTP = {"eas", "autodiscover", "oauth", "mapi", "web", "admin"}
 IMPURE_MODULES = ("twisted", "sqlite3", "sqlite_utils", "time", "random", "os.environ", "secrets", "socket")

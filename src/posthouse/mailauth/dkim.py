@@ -34,7 +34,17 @@ from posthouse.mailauth.dkim_tags import (
 )
 from posthouse.mailauth.lookup import Answer, Lookup, dns_name, failed, found
 
-__all__ = ["MAX_SIGNATURES", "BodyHashes", "DkimResult", "Signed", "signatures", "signed_data", "verify"]
+__all__ = [
+    "MAX_SIGNATURES",
+    "BodyHashes",
+    "DkimResult",
+    "Signed",
+    "is_valid",
+    "key_flaw",
+    "signatures",
+    "signed_data",
+    "verify",
+]
 
 MAX_SIGNATURES = 10
 _MAX_FORMS = 4  # different (canonicalization, l=) of one message
@@ -94,12 +104,15 @@ def signatures(head: bytes) -> Signed:
 
 
 class BodyHashes:
-    """The hashes of a body that the signatures of a message need. Falsy when none does."""
+    """The hashes of a body that the signatures of a message need. Falsy when none does.
 
-    def __init__(self, signed: Signed) -> None:
+    :param more: signatures of another kind over the same body.
+    """
+
+    def __init__(self, signed: Signed, *more: Signature) -> None:
         self._hashes: dict[tuple[bool, int | None], BodyHash] = {}
         self._digests: dict[tuple[bool, int | None], tuple[bytes, int]] = {}
-        for _, one in signed.found:
+        for one in (*more, *(found for _, found in signed.found)):
             if isinstance(one, Signature) and len(self._hashes) < _MAX_FORMS:
                 key = (one.relaxed_body, one.length)
                 self._hashes.setdefault(key, BodyHash(*key))
@@ -178,7 +191,7 @@ def _check(signed: Signed, place: int, one: Signature, answer: Answer) -> DkimRe
         key = parse_key(raw)
         flaw = key if isinstance(key, Flaw) else _fits(one, key)
         if not isinstance(key, Flaw) and flaw.result == "pass":
-            if _is_valid(key, one.signature, signed_data(signed, one, place)):
+            if is_valid(key, one.signature, signed_data(signed, one, place)):
                 notes = [f"{key.bits}-bit key"] if key.bits < 2048 and key.kind == "rsa" else []
                 notes += ["test mode"] if key.testing else []
                 return _result(one, Flaw("pass", ", ".join(notes)))
@@ -186,13 +199,21 @@ def _check(signed: Signed, place: int, one: Signature, answer: Answer) -> DkimRe
     return _result(one, flaw)
 
 
-def _fits(one: Signature, key: Key) -> Flaw:
-    if key.kind != one.algorithm.partition("-")[0]:
+def key_flaw(algorithm: str, key: Key) -> Flaw | None:
+    """Why a key cannot be used for signatures of an algorithm."""
+    if key.kind != algorithm.partition("-")[0]:
         return Flaw("permerror", "the key is of another kind")
     if key.kind == "rsa" and key.bits < MIN_BITS:
         return Flaw("policy", f"{key.bits}-bit key is too weak")
     if key.bits > MAX_BITS:
         return Flaw("policy", f"{key.bits}-bit key is too long")
+    return None
+
+
+def _fits(one: Signature, key: Key) -> Flaw:
+    flaw = key_flaw(one.algorithm, key)
+    if flaw is not None:
+        return flaw
     if key.strict and dns_name(one.identity.rpartition("@")[2]) != one.domain:
         return Flaw("permerror", "the key is not for subdomains")  # 3.6.1 t=s
     return Flaw("pass", "")
@@ -216,7 +237,8 @@ def signed_data(signed: Signed, one: Signature, place: int | None) -> bytes:
     return b"\r\n".join(parts)
 
 
-def _is_valid(key: Key, signature: bytes, data: bytes) -> bool:
+def is_valid(key: Key, signature: bytes, data: bytes) -> bool:
+    """Does a signature over some data fit a key?"""
     try:
         if isinstance(key.public, Ed25519PublicKey):
             key.public.verify(signature, hashlib.sha256(data).digest())  # RFC 8463 3

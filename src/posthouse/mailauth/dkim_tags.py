@@ -21,7 +21,18 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from posthouse.mailauth.lookup import dns_name, is_within
 
-__all__ = ["MAX_BITS", "MIN_BITS", "Flaw", "Key", "Signature", "parse_key", "parse_signature", "parse_tags"]
+__all__ = [
+    "MAX_BITS",
+    "MIN_BITS",
+    "Flaw",
+    "Key",
+    "Signature",
+    "parse_key",
+    "parse_signature",
+    "parse_tags",
+    "signature_of",
+    "without_b",
+]
 
 MIN_BITS = 1024  # RFC 8301 3.2
 MAX_BITS = 4096
@@ -106,11 +117,18 @@ def parse_signature(raw: bytes) -> Signature | Flaw:
         tags = None
     if tags is None:
         return Flaw("neutral", "signature syntax")
-    missing = [name for name in ("v", "a", "b", "bh", "d", "h", "s") if not tags.get(name)]
-    if missing:
-        return Flaw("neutral", f"signature without {missing[0]}=")
+    if not tags.get("v"):
+        return Flaw("neutral", "signature without v=")
     if tags["v"] != "1":
         return Flaw("neutral", "unknown version")
+    return signature_of(raw, tags)
+
+
+def signature_of(raw: bytes, tags: dict[str, str]) -> Signature | Flaw:
+    """A field whose tags are those of a signature, whatever its version."""
+    missing = [name for name in ("a", "b", "bh", "d", "h", "s") if not tags.get(name)]
+    if missing:
+        return Flaw("neutral", f"signature without {missing[0]}=")
     algorithm = tags["a"].lower()
     if algorithm == "rsa-sha1":
         return Flaw("policy", "rsa-sha1 is not accepted")  # RFC 8301 3.1
@@ -152,7 +170,6 @@ def _signature(raw: bytes, tags: dict[str, str], algorithm: str) -> Signature:
     signed, expires = _number(tags, "t"), _number(tags, "x")
     if signed is not None and expires is not None and expires <= signed:
         raise _Wrong("expires before it was signed")
-    colon = raw.index(b":") + 1
     return Signature(
         algorithm=algorithm,
         domain=domain,
@@ -166,9 +183,15 @@ def _signature(raw: bytes, tags: dict[str, str], algorithm: str) -> Signature:
         length=_number(tags, "l"),
         signed=signed,
         expires=expires,
-        unsigned=raw[:colon] + _B.sub(rb"\1", raw[colon:], count=1),
+        unsigned=without_b(raw),
         mark=re.sub(r"[^A-Za-z0-9+/]", "", tags["b"][:24])[:8],
     )
+
+
+def without_b(raw: bytes) -> bytes:
+    """A signature's field as it was when it was signed: with an empty ``b=`` (3.7)."""
+    colon = raw.index(b":") + 1
+    return raw[:colon] + _B.sub(rb"\1", raw[colon:], count=1)
 
 
 @lru_cache(maxsize=1024)

@@ -104,7 +104,7 @@ def follow(tx: Transaction, mailbox_id: int, number: int) -> int:
         )
         _count(tx, mailbox_id)
         return number
-    return move_item(tx, item, folder)
+    return move_item(tx, item, folder, learn=False)
 
 
 # What a folder holds of a conversation (ConversationMode)

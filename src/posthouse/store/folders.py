@@ -10,6 +10,7 @@ from typing import Any
 
 from posthouse.errors import Exists, Malformed, NoSuchFolder, NotPermitted, OverQuota
 from posthouse.model import Folder, FolderType
+from posthouse.store import rules
 from posthouse.store.dialect import clean, fold_name
 from posthouse.store.numbers import next_number
 from posthouse.store.transaction import Transaction
@@ -186,13 +187,13 @@ def delete_folder(tx: Transaction, folder: Folder, origin: int = 0) -> int:
     now = _current(tx, folder)
     _check_changeable(now)
     rows = tx.execute(
-        "WITH RECURSIVE inside (id, number, depth) AS (SELECT id, number, 0 FROM folder WHERE id = ? UNION "
-        "ALL SELECT f.id, f.number, i.depth + 1 FROM folder f JOIN inside i ON f.parent = i.number "
-        "WHERE f.mailbox_id = ? AND f.deleted = 0) SELECT id, number FROM inside ORDER BY depth DESC, number",
+        "WITH RECURSIVE inside (id, number, name, depth) AS (SELECT id, number, name, 0 FROM folder WHERE id = ? "
+        "UNION ALL SELECT f.id, f.number, f.name, i.depth + 1 FROM folder f JOIN inside i ON f.parent = i.number "
+        "WHERE f.mailbox_id = ? AND f.deleted = 0) SELECT id, number, name FROM inside ORDER BY depth DESC, number",
         (now.id, now.mailbox_id),
     )
     at = next_number(tx, now.mailbox_id, len(rows))
-    for offset, (folder_id, number) in enumerate(rows):
+    for offset, (folder_id, number, _) in enumerate(rows):
         # The folder itself is the last, so a client hears of the inner ones first.
         tx.execute("UPDATE folder SET deleted = 1, slot = NULL, role = NULL WHERE id = ?", (folder_id,))
         tx.execute(
@@ -201,9 +202,10 @@ def delete_folder(tx: Transaction, folder: Folder, origin: int = 0) -> int:
         )
     last = at + len(rows) - 1
     _forget_old_tombstones(tx, now.mailbox_id)
+    rules.folders_gone(tx, now.mailbox_id, {number: name for _, number, name in rows})
     tx.news(now.mailbox_id, 0, last)
     # Who waits for a folder's contents must learn that it is gone.
-    for folder_id, _ in rows:
+    for folder_id, _, _ in rows:
         tx.news(now.mailbox_id, folder_id, last)
     return last
 

@@ -6,7 +6,7 @@ crash interrupted (a deleted folder that is not empty yet, an account half remov
 
 from __future__ import annotations
 
-from posthouse.store import absence, allowance, bodies, delivery, outbox, search, transport
+from posthouse.store import absence, allowance, bodies, delivery, greetings, held, junk, outbox, search, transport
 from posthouse.store.accounts import delete_account
 from posthouse.store.bulk import empty_deleted
 from posthouse.store.transaction import Transaction
@@ -35,9 +35,12 @@ def housekeep(tx: Transaction, now: int) -> int:
         or search.forget_words(tx, 20)
         or delivery.prune_recent(tx, now, 400)
         or outbox.prune(tx, now, 200)
+        or held.prune_held(tx, now, 200)
         or absence.prune_answers(tx, now, 400)
         or allowance.prune(tx, now, 200)
         or transport.prune_transport(tx, now, 200)
+        or greetings.prune(tx, now, 400)
+        or junk.prune(tx, 400)
         or _prune_old_tombstones(tx, now)
         or _vacuum(tx)
     )

@@ -27,6 +27,7 @@ from posthouse.store.changes import (
     leaving,
     marks,
 )
+from posthouse.store import junk
 from posthouse.store.dialect import clean
 from posthouse.store.numbers import LAST_NUMBER, next_number, no_number, tombstone_horizon, top_number
 from posthouse.store.rows import categories_json, draft_columns, flag_json
@@ -202,6 +203,9 @@ def set_verb(tx: Transaction, item: Item, verb: int, now: int, origin: int = 0) 
             "UPDATE item SET verb = ?, verb_at = ?, rest_no = ?, rest_by = ?, changed = ? WHERE id = ?",
             (verb, now, number, origin, number, item.id),
         )
+        if verb:
+            # Whoever answers a message does not think it is junk.
+            junk.note(tx, item.id, False)
         tx.news(item.mailbox_id, item.folder_id, number)
     return number
 
@@ -248,9 +252,10 @@ def replace_item(tx: Transaction, item: Item, draft: ItemDraft, body_id: int, or
     return number
 
 
-def move_item(tx: Transaction, item: Item, to: Folder, origin: int = 0) -> int:
+def move_item(tx: Transaction, item: Item, to: Folder, origin: int = 0, learn: bool = True) -> int:
     """Move an item to another folder of its mailbox.
 
+    :param learn: somebody decided this: what is moved into Junk and out of it is learned from, later.
     :returns: its new number there; its old one when it lies there already.
     :raises NoSuchItem: gone or moved. :raises NoSuchFolder: the target is gone.
     :raises NotPermitted: another mailbox.
@@ -284,6 +289,8 @@ def move_item(tx: Transaction, item: Item, to: Folder, origin: int = 0) -> int:
             "INSERT INTO gone (folder_id, number, at, received, gone_by) VALUES (?, ?, ?, ?, ?)",
             (source, item.number, number, received, origin),
         )
+    if learn:
+        junk.note_move(tx, item.id, source, to)
     tx.news(item.mailbox_id, source, number)
     tx.news(item.mailbox_id, to.id, number)
     return number

@@ -1,0 +1,1 @@
+"""Is it junk? Words, what was learned of them, block lists, and the sum of it all."""

@@ -1,0 +1,90 @@
+"""DNS block lists: which question is asked about an address, and what the answer means.
+
+Promise: pure. An answer counts only inside 127.0.0.0/8 and only with a code that the administrator wants; what a list
+says to those whom it does not serve (127.255.255.x) is never taken for a listing.
+
+Specifications: RFC 5782 2.1 (IPv4), 2.4 (IPv6), 2.3 (meanings); Spamhaus's codes for errors.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from attrs import frozen
+
+__all__ = ["Zone", "is_error", "parse_zone", "question", "weighs"]
+
+_ZONE = re.compile(
+    r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]{1,200})[A-Za-z0-9])(=(?P<codes>[0-9.,/-]{1,200}))?(:(?P<points>\d{1,2}(\.\d)?))?"
+)
+_CODE = re.compile(r"(?:127\.0\.)?(?:(\d{1,3})\.)?(\d{1,3})(?:-(\d{1,3}))?")
+_POINTS = 4.0
+
+
+@frozen
+class Zone:
+    """One list. ``codes``: (first, last) of the last byte of 127.0.0.x; ``points``: what a listing weighs."""
+
+    name: str
+    codes: tuple[tuple[int, int], ...] = ((2, 255),)
+    points: float = _POINTS
+
+
+def parse_zone(text: str) -> Zone:
+    """``"zen.example"``, ``"zen.example=2-11"``, ``"zen.example=2-3,10:5"``.
+
+    Codes are the last byte of 127.0.0.x, which may be written in full; after the colon stand the points.
+
+    :raises ValueError: not of that form.
+    """
+    match = _ZONE.fullmatch(text.strip())
+    if match is None or "." not in match["name"] or ".." in match["name"]:
+        raise ValueError('must look like "zen.example.org", or "zen.example.org=2-11:5" (codes and points)')
+    codes = []
+    for one in (match["codes"] or "2-255").split(","):
+        code = _CODE.fullmatch(one)
+        if code is None or code[1] not in (None, "0"):
+            raise ValueError(f'"{one}" is no code: write 2, 2-11 or 127.0.0.2')
+        first = int(code[2])
+        last = int(code[3] or first)
+        if not 1 <= first <= last <= 255:
+            raise ValueError(f'"{one}" is no code between 1 and 255')
+        codes.append((first, last))
+    points = float(match["points"]) if match["points"] else _POINTS
+    return Zone(match["name"].lower(), tuple(codes), points)
+
+
+def question(address: str, zone: Zone) -> str | None:
+    """The name to ask for an A record of; None when the address is none that a list could know."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = getattr(ip, "ipv4_mapped", None)
+    if mapped is not None:
+        ip = mapped
+    if not ip.is_global:
+        return None
+    # Both kinds count the same way: bytes or nibbles backwards.
+    return (
+        ip.reverse_pointer.rpartition(".in-addr.arpa" if ip.version == 4 else ".ip6.arpa")[0]
+        + "."
+        + zone.name
+    )
+
+
+def weighs(records: tuple[str, ...], zone: Zone) -> bool:
+    """Do these A records say that the address is listed, for a reason that counts?"""
+    for record in records:
+        parts = record.split(".")
+        if parts[:3] == ["127", "0", "0"] and any(
+            first <= int(parts[3]) <= last for first, last in zone.codes
+        ):
+            return True
+    return False
+
+
+def is_error(records: tuple[str, ...]) -> bool:
+    """Does the list say that it does not answer us (a public resolver, too many questions)?"""
+    return any(record.startswith("127.255.255.") for record in records)
