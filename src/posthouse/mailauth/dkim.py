@@ -112,7 +112,7 @@ class BodyHashes:
     def __init__(self, signed: Signed, *more: Signature) -> None:
         self._hashes: dict[tuple[bool, int | None], BodyHash] = {}
         self._digests: dict[tuple[bool, int | None], tuple[bytes, int]] = {}
-        for one in (*more, *(found for _, found in signed.found)):
+        for one in (*more, *(each for _, each in signed.found)):
             if isinstance(one, Signature) and len(self._hashes) < _MAX_FORMS:
                 key = (one.relaxed_body, one.length)
                 self._hashes.setdefault(key, BodyHash(*key))

@@ -22,6 +22,8 @@ from posthouse.store.transaction import Transaction
 
 __all__ = ["Copy", "Delivered", "deliver", "prune_recent"]
 
+# Where a message lies because somebody put it there: its conversation does not take it away.
+_PLACED = (FolderType.SENT, FolderType.DELETED)
 #: ms within which the same message is a repeat
 REPEAT = 3600 * 1000
 
@@ -41,6 +43,8 @@ class Copy:
     role: str = ""
     read: bool = False
     origin: int = 0
+    draft: ItemDraft | None = None  # what lists show of this copy, where it is marked (by a rule)
+    beside: bool = False  # one more copy in the mailbox of another
 
 
 @frozen
@@ -82,6 +86,8 @@ def deliver(
     for copy in copies:
         # With the mailbox: an alias is one recipient that means several of them.
         recipient = f"{copy.mailbox_id} {copy.recipient}"
+        if copy.beside:
+            recipient += f" {copy.folder_id}"
         if recognise and not _is_first(tx, sender, recipient, body.sha256, now):
             duplicates += 1
             numbers.append(0)
@@ -90,12 +96,13 @@ def deliver(
             ref = insert_body(tx, body, now)  # type: ignore[arg-type]
         if columns is None:
             columns = draft_columns(draft)
-        folder_id, uid, rules = _count_in(tx, copy, draft)
+        own = copy.draft or draft
+        folder_id, uid, rules = _count_in(tx, copy, own)
         number = insert_item(
-            tx, copy.mailbox_id, folder_id, uid, draft, columns, copy.trace, ref.id,
-            read=copy.read or draft.read, origin=copy.origin,
+            tx, copy.mailbox_id, folder_id, uid, own, columns if own is draft else draft_columns(own),
+            copy.trace, ref.id, read=copy.read or own.read, origin=copy.origin,
         )  # fmt: skip
-        if rules and not copy.role and copy.folder_type != FolderType.SENT:
+        if rules and not copy.role and not copy.beside and copy.folder_type not in _PLACED:
             # Junk stays junk, whatever conversation it claims to belong to.
             number = follow(tx, copy.mailbox_id, number)
         numbers.append(number)
