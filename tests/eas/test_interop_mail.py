@@ -255,7 +255,7 @@ class FlagTests(Base):
             self.assertFalse(self.seen().children)
 
 
-INVITATION = (
+BROKEN_INVITATION = (
     b"From: Ann <ann@example.org>\r\nTo: bob@example.org\r\nSubject: Meeting\r\nMIME-Version: 1.0\r\n"
     b'Content-Type: multipart/alternative; boundary="b"\r\n\r\n--b\r\n\r\ncome\r\n'
     b"--b\r\nContent-Type: text/calendar; method=REQUEST\r\nContent-Transfer-Encoding: base64\r\n\r\n"
@@ -264,11 +264,11 @@ INVITATION = (
 
 
 class InvitationTests(Base):
-    """S04, as far as it goes without a calendar."""
+    """S04, as far as it goes without a calendar (see test_meetings)."""
 
-    def test_a_normal_message_with_a_file(self) -> None:
-        """ASEMAIL R543-R545: no MeetingRequest, so nothing claims that it may be answered."""
-        item = self.room.deliver(INVITATION)
+    def test_one_that_nobody_can_read_is_a_normal_message_with_a_file(self) -> None:
+        """ASEMAIL R544: no MeetingRequest in what says of no meeting when and which it is."""
+        item = self.room.deliver(BROKEN_INVITATION)
         self.assertEqual(item.message_class, "IPM.Schedule.Meeting.Request")
         for version in VERSIONS:
             (data,) = self.phone(version).commands()[AirSync.Add]

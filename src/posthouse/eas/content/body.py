@@ -16,7 +16,7 @@ from enum import Enum
 
 from attrs import evolve, frozen
 
-from posthouse.eas.content.meeting import invitation
+from posthouse.eas.content.meeting import calendar_range, invitation
 from posthouse.eas.content.options import HTML, MIME, PLAIN, RTF, BodyPreference, MailOptions
 from posthouse.eas.versions import Version
 from posthouse.errors import Malformed
@@ -67,12 +67,16 @@ class Choice:
 
 @frozen
 class Plan:
-    """What to read for one message: the choices in their order; the first is nearly always the one."""
+    """What to read for one message: the choices in their order; the first is nearly always the one.
+
+    :ivar calendar: the iCalendar part of an invitation, and which bytes of the message to read of it.
+    """
 
     choices: tuple[Choice, ...]
     native: int
     cpid: int
     invitation: AttachmentInfo | None = None
+    calendar: tuple[Part, int, int] | None = None
 
 
 #: MS-ASAIRS 3.2.5.2 with no preference at all: plain text.
@@ -125,6 +129,7 @@ def plan(item: Item, root: Part, bodies: Bodies, options: MailOptions) -> Plan:
         native,
         charset.code_page(label) if label else 65001,
         invitation(item, bodies.calendar),
+        calendar_range(item, bodies.calendar),
     )
 
 
@@ -351,6 +356,9 @@ def body_element(body: Rendered, item: Item, version: Version, tag: str = AirSyn
         children.insert(0, Element(AirSyncBase.Status, "1"))
     if body.truncated:
         children.append(Element(AirSyncBase.Truncated, "1"))
+    elif body.type == MIME and body.data:
+        # MS-ASCMD R3387, R3409: of MIME it is always said; elsewhere nothing means whole.
+        children.append(Element(AirSyncBase.Truncated, "0"))
     if body.data:
         children.append(Element(AirSyncBase.Data, body.data))
     # R1001036: none beside plain text that is there. R1261: none at 12.1.

@@ -8,13 +8,13 @@ and nothing holds the reactor longer than `posthouse.eas.call.SLICE`. Implements
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from posthouse.eas.call import Call
+from posthouse.eas.content.addressees import MOST_ADDRESSES, display_names, with_semicolons
 from posthouse.eas.content.body import (
     Choice,
     Plan,
@@ -27,16 +27,16 @@ from posthouse.eas.content.body import (
     render_choice,
 )
 from posthouse.eas.content.flag import flag_element
-from posthouse.eas.content.meeting import shown_class
+from posthouse.eas.content.meeting import content_class, meeting_element, read_calendar, shown_class
 from posthouse.eas.content.moments import write_moment
 from posthouse.eas.content.options import MailOptions
 from posthouse.eas.versions import Version
 from posthouse.errors import PosthouseError
-from posthouse.mime.addresses import display_mailbox, parse_mailboxes
 from posthouse.mime.bodies import choose_bodies
 from posthouse.mime.scan import load_structure
 from posthouse.mime.threads import short_index
 from posthouse.model import AttachmentInfo, ChangeGroup, Item
+from posthouse.pim.invitation import Invitation
 from posthouse.store import bodies as store_bodies
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import AirSyncBase, Email, Email2
@@ -45,14 +45,6 @@ from posthouse.wbxml.tree import Element
 #: One batch of bodies: this many messages, or this many bytes.
 _BATCH = 32
 _BATCH_BYTES = 1 << 20
-
-#: Email.xsd: the longest From and To.
-_MOST_ADDRESSES = 32768
-
-#: One of '"Name" <address>', 'Name <address>' and 'address', as nearly all address lists are made of.
-_MAILBOX = re.compile(r'\s*(?:"([^"\\]*)"|([^"<>,();:\\]*))\s*(?:<([^<>"]*)>)?\s*(?:,|$)')
-
-_CONTENT_CLASS = "urn:content-classes:message"
 
 
 def file_reference(item: Item, attachment: AttachmentInfo) -> str:
@@ -103,7 +95,11 @@ def _ranges(prepared: Prepared) -> list[tuple[int, int | None]]:
     wanted = [prepared.plan.choices[0]]
     if prepared.part is not None:
         wanted.append(prepared.part)
-    return [(choice.start, choice.stop) for choice in wanted]
+    ranges = [(choice.start, choice.stop) for choice in wanted]
+    if prepared.plan.calendar is not None:
+        # Behind the others, where `MailReader` looks for it.
+        ranges.append(prepared.plan.calendar[1:])
+    return ranges
 
 
 def _read(tx: Transaction, item: Item, start: int, stop: int | None) -> bytes:
@@ -207,9 +203,11 @@ class MailReader:
             if self._options.bodies or prepared.part is None or self._call.version < (14, 1):
                 body = await self._body(item, prepared.plan.choices, raws[0])
             part = await self._body(item, (prepared.part,), raws[1]) if prepared.part is not None else None
+            calendar = prepared.plan.calendar
+            meeting = read_calendar(calendar[0], raws[-1]) if calendar is not None else None
             return MailData(
                 item,
-                tuple(mail_elements_of(item, prepared.plan, body, part, self._call.version)),
+                tuple(mail_elements_of(item, prepared.plan, body, part, self._call.version, meeting)),
                 size=600
                 + (len(body.data) if body is not None else 0)
                 + (len(part.data) if part is not None else 0),
@@ -248,11 +246,17 @@ async def mail_elements(
 
 
 def mail_elements_of(
-    item: Item, planned: Plan, body: Rendered | None, part: Rendered | None, version: Version
+    item: Item,
+    planned: Plan,
+    body: Rendered | None,
+    part: Rendered | None,
+    version: Version,
+    meeting: Invitation | None = None,
 ) -> list[Element]:
     """Everything of a message.
 
     :param body: None when a message part alone was asked for (MS-ASCON R245-R248).
+    :param meeting: what the message invites to.
     """
     elements = header_elements(item, version)
     elements.append(Element(Email.Read, "1" if item.read else "0"))
@@ -263,9 +267,12 @@ def mail_elements_of(
         elements.append(body_element(body, item, version))
     if part is not None and version >= (14, 1):
         elements.append(body_element(part, item, version, AirSyncBase.BodyPart))
-    elements += class_elements(item, planned.cpid)
+    elements.append(Element(Email.MessageClass, shown_class(item, meeting)))
+    if meeting is not None:
+        elements.append(meeting_element(item, meeting, version))
+    elements.append(Element(Email.InternetCPID, str(planned.cpid or 65001)))
     elements.append(flag_element(item.flag))
-    elements.append(Element(Email.ContentClass, _CONTENT_CLASS))
+    elements.append(Element(Email.ContentClass, content_class(meeting)))
     elements.append(Element(AirSyncBase.NativeBodyType, str(planned.native)))
     if version >= (14, 0):
         elements += conversation_elements(item, version)
@@ -278,14 +285,14 @@ def header_elements(item: Item, version: Version) -> list[Element]:
     """Who, what, when."""
     elements: list[Element] = []
     if item.to:
-        elements.append(Element(Email.To, item.to[:_MOST_ADDRESSES]))
+        elements.append(Element(Email.To, item.to[:MOST_ADDRESSES]))
     if item.cc:
         elements.append(Element(Email.Cc, item.cc))
     # Explicit even when empty, because clients show what they had before otherwise.
-    elements.append(Element(Email.From, item.sender[:_MOST_ADDRESSES]))
+    elements.append(Element(Email.From, item.sender[:MOST_ADDRESSES]))
     elements.append(Element(Email.Subject, item.subject))
     if item.reply_to:
-        elements.append(Element(Email.ReplyTo, _with_semicolons(item.reply_to)))
+        elements.append(Element(Email.ReplyTo, with_semicolons(item.reply_to)))
     # Always: iOS shows the time of synchronisation otherwise (grommunio-sync d6675a7).
     elements.append(Element(Email.DateReceived, write_moment(item.received)))
     if item.to:
@@ -296,39 +303,6 @@ def header_elements(item: Item, version: Version) -> list[Element]:
     if version >= (16, 0) and item.bcc and item.draft:
         elements.append(Element(Email2.Bcc, item.bcc[:1024]))
     return elements
-
-
-def display_names(to: str) -> str:
-    """MS-ASEMAIL 2.2.2.29: names (or addresses) separated by semicolons."""
-    to = to[:_MOST_ADDRESSES]
-    names: list[str] = []
-    position = 0
-    while position < len(to):
-        found = _MAILBOX.match(to, position)
-        if found is None:
-            break
-        quoted, plain, address = found.groups()
-        names.append(quoted or (plain or "").strip() or address or "")
-        position = found.end()
-    else:
-        return ";".join(name for name in names if name)
-    mailboxes = parse_mailboxes(to, 100)
-    return ";".join(mailbox.name or mailbox.address for mailbox in mailboxes) or to
-
-
-def _with_semicolons(addresses: str) -> str:
-    """R711: of ReplyTo alone it is written that semicolons stand between its addresses."""
-    if "," not in addresses:
-        return addresses
-    return "; ".join(display_mailbox(mailbox) for mailbox in parse_mailboxes(addresses, 100)) or addresses
-
-
-def class_elements(item: Item, cpid: int) -> list[Element]:
-    """MessageClass and InternetCPID."""
-    return [
-        Element(Email.MessageClass, shown_class(item)),
-        Element(Email.InternetCPID, str(cpid or 65001)),
-    ]
 
 
 def conversation_elements(item: Item, version: Version) -> list[Element]:
