@@ -66,9 +66,8 @@ _COMMANDS = Rule(
             rule=Rule({AirSync.Class: _CLASS, AirSync.ServerId: _SERVER_ID}, status=PROTOCOL_ERROR),
         ),
     },
+    # Without any of them it says nothing, and is no error (R2058).
     status=PROTOCOL_ERROR,
-    # R975, R976: Commands has at least one of them.
-    one_of=(AirSync.Add, AirSync.Change, AirSync.Delete, AirSync.Fetch),
 )
 
 _COLLECTION = Rule(
