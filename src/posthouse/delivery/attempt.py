@@ -13,12 +13,23 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from posthouse.delivery.bounce import Original, Report, Reporter
 from posthouse.delivery.message import Message, message_of
+from posthouse.delivery.outcome import (
+    Leased,
+    Outcome,
+    is_hard,
+    log_result,
+    original_of,
+    reply_of,
+    result_of,
+    same_for_all,
+    status_of,
+)
 from posthouse.delivery.routes import Routes, Verdict
 from posthouse.delivery.schedule import (
     next_attempt,
@@ -26,53 +37,30 @@ from posthouse.delivery.schedule import (
     wants_failure_report,
     wants_success_report,
 )
+from posthouse.delivery.security import Security
 from posthouse.delivery.signing import Signer
 from posthouse.errors import NoSuchItem, PosthouseError, TooLarge, TryLater
 from posthouse.interfaces import IDatabase, IRelay
 from posthouse.mime.addresses import fold_address
 from posthouse.mime.compose import edit_headers, header_end
 from posthouse.mime.downgrade import seven_bit
-from posthouse.mime.report import RecipientStatus
-from posthouse.model import BodyRef, NextHop, OutboxRow, RecipientResult, RelayJob
-from posthouse.store import bodies, outbox, queue_orders
+from posthouse.mime.headers import parse_headers
+from posthouse.model import BodyRef, HopPolicy, NextHop, OutboxRow, RecipientResult, RelayJob, TlsSession
+from posthouse.store import bodies, outbox, queue_orders, transport
 
 __all__ = ["Attempt", "Leased", "Outcome", "Sender"]
 
 _HEAD = 65_536
-_REPLY = 1000
 _RETURNED = 1 << 20  # bytes of a message that is sent back as a whole
 _CONVERTED = 32 << 20  # bytes of a message that is converted to 7 bits
 _SIGNATURE = b"DKIM-Signature:"
 _LEASE = 30 * 60_000  # ms; longer than any attempt may take
 
-# RFC 3463 3.2 and 3.3: bad mailbox, moved without a new address, mailbox disabled.
-_NO_ADDRESS = frozenset(("5.1.1", "5.1.6", "5.2.1"))
 _LOST = Verdict("failed", 550, "5.3.0", "The message was lost on this server")
 
 _log = Logger()
 
 _Pairs = Sequence[tuple[OutboxRow, RecipientResult]]
-
-
-@frozen
-class Leased:
-    """What was taken for an attempt: the rows that were still due, and their message.
-
-    ``verdicts`` has those that are not sent at all, by row: given up by hand, or suppressed.
-    """
-
-    rows: tuple[OutboxRow, ...]
-    body: BodyRef | None
-    head: bytes = b""
-    verdicts: dict[int, Verdict] = field(factory=dict)
-
-
-@frozen
-class Outcome:
-    """What an attempt found. ``success`` tells the lanes how the destination behaved."""
-
-    results: tuple[RecipientResult, ...]
-    success: bool | None
 
 
 @frozen
@@ -90,6 +78,8 @@ class Sender:
 
     :param pool: ``run(function, *args)`` -> Deferred, for what blocks; None: it may block.
     :param signer: signs anew what had to be changed for its next hop.
+    :param security: what domains ask of connections; None: nobody looks.
+    :param report_delay: ms after midnight when TLS reports are due; None: nothing is counted for them.
     """
 
     database: IDatabase
@@ -100,6 +90,8 @@ class Sender:
     now: Callable[[], int]
     pool: Any = None
     signer: Signer | None = None
+    security: Security | None = None
+    report_delay: int | None = None
 
     async def lease(self, attempt: Attempt) -> Leased:
         """Take the rows, moving their next attempt ahead first. Rows that somebody else took are left out."""
@@ -145,46 +137,66 @@ class Sender:
         results = iter(found.results)
         return Outcome(
             tuple(
-                _result(row.recipient, leased.verdicts[row.id])
+                result_of(row.recipient, leased.verdicts[row.id])
                 if row.id in leased.verdicts
                 else next(results)
                 for row in leased.rows
             ),
             found.success,
+            found.sessions,
         )
 
     async def _send(self, attempt: Attempt, leased: Leased) -> Outcome:
         if leased.body is None:
-            return _same_for_all(leased.rows, _LOST)
+            return same_for_all(leased.rows, _LOST)
         hops: tuple[NextHop, ...] = ()
+        sessions: list[TlsSession] = []
         if self.routes is not None:
             found = await self.routes.find(attempt.domain)
+            if not isinstance(found, Verdict):
+                found = await self._secured(self.routes, attempt.domain, leased, found, sessions)
             if isinstance(found, Verdict):
-                return _same_for_all(leased.rows, found)
+                return evolve(same_for_all(leased.rows, found), sessions=tuple(sessions))
             hops = found
         try:
-            results: Sequence[RecipientResult] = await self.relay.send(
-                self._job(attempt.domain, leased, leased.body, hops)
-            )
+            job = self._job(attempt.domain, leased, leased.body, hops)
+            results: Sequence[RecipientResult] = await self.relay.send(evolve(job, note=sessions.append))
         except CancelledError:
             raise
         except NoSuchItem:
-            return _same_for_all(leased.rows, _LOST)
+            return same_for_all(leased.rows, _LOST)
         except Exception as error:
             if isinstance(error, PosthouseError):
                 cause = error.cause or error.public
             else:
                 cause = type(error).__name__
                 _log.failure("the relay failed", event="outbox.broken", domain=attempt.domain)
-            return _same_for_all(leased.rows, Verdict("retry", 451, "4.3.0", f"Local error: {cause}"))
+            return same_for_all(leased.rows, Verdict("retry", 451, "4.3.0", f"Local error: {cause}"))
         by_recipient = {result.recipient: result for result in results}
         missing = Verdict("retry", 451, "4.3.0", "The attempt ended without a result")
         answers = tuple(
-            by_recipient.get(row.recipient) or _result(row.recipient, missing) for row in leased.rows
+            by_recipient.get(row.recipient) or result_of(row.recipient, missing) for row in leased.rows
         )
         pushed_back = any(result.code in (421, 450, 0) for result in answers)
         accepted = any(result.outcome == "sent" for result in answers)
-        return Outcome(answers, accepted if accepted or pushed_back else None)
+        return Outcome(answers, accepted if accepted or pushed_back else None, tuple(sessions))
+
+    async def _secured(
+        self,
+        routes: Routes,
+        domain: str,
+        leased: Leased,
+        hops: tuple[NextHop, ...],
+        sessions: list[TlsSession],
+    ) -> tuple[NextHop, ...] | Verdict:
+        """The hosts with what connections to them have to be like."""
+        if not routes.by_mx(domain):
+            # The administrator named them, and said how.
+            return tuple(evolve(hop, policy=HopPolicy(trusted=True)) for hop in hops)
+        required = leased.rows[0].require_tls
+        if self.security is None or (_tls_is_unwanted(leased.head) and not required):
+            return hops
+        return await self.security.protect(domain, hops, sessions.append)
 
     def _job(self, domain: str, leased: Leased, body: BodyRef, hops: tuple[NextHop, ...]) -> RelayJob:
         first = leased.rows[0]
@@ -220,6 +232,7 @@ class Sender:
             notify=tuple(row.notify for row in leased.rows),
             orcpt=tuple(row.orcpt for row in leased.rows),
             cid=f"out-{first.id}",
+            require_tls=first.require_tls,
             # RFC 6152 3: what others wrote and signed goes as it is, or not at all.
             seven_bit=converted if all(row.own for row in leased.rows) else None,
         )
@@ -259,16 +272,16 @@ class Sender:
         try:
             if arrived:
                 statuses = [
-                    _status(row, result, "delivered" if result.final else "relayed", now)
+                    status_of(row, result, "delivered" if result.final else "relayed", now)
                     for row, result in arrived
                 ]
-                reports.append(self.reporter.succeeded(_original(leased), statuses, now))
+                reports.append(self.reporter.succeeded(original_of(leased), statuses, now))
             if bounced:
-                statuses = [_status(row, result, "failed", now) for row, result in bounced]
+                statuses = [status_of(row, result, "failed", now) for row, result in bounced]
                 reports.append(self.reporter.failed(await self._whole(leased), statuses, now))
             if told:
-                statuses = [_status(row, result, "delayed", now) for row, result in told]
-                reports.append(self.reporter.delayed(_original(leased), statuses, now))
+                statuses = [status_of(row, result, "delayed", now) for row, result in told]
+                reports.append(self.reporter.delayed(original_of(leased), statuses, now))
         except Exception:
             # Better no report than an outcome that is never noted, and the message sent again for ever.
             _log.failure("a report cannot be written", event="outbox.broken", row=leased.rows[0].id)
@@ -276,8 +289,14 @@ class Sender:
 
     async def _whole(self, leased: Leased) -> Original:
         """The message that comes back with a failure: all of it where RET=FULL asks for that."""
-        original, body = _original(leased), leased.body
-        if leased.rows[0].ret != "FULL" or body is None or body.size > _RETURNED:
+        original, body = original_of(leased), leased.body
+        # RFC 8689 5: what must not travel in the open does not come back as a whole.
+        if (
+            leased.rows[0].ret != "FULL"
+            or leased.rows[0].require_tls
+            or body is None
+            or body.size > _RETURNED
+        ):
             return original
         try:
             data = await self.database.read(lambda tx: bodies.read_body(tx, body.id, 0, body.size))
@@ -307,26 +326,30 @@ class Sender:
         # Where the next host knows of reports, it sends them; it was told the same (RFC 3461 5.2.2).
         arrived = [(row, result) for row, result in sent if not result.dsn and wants_success_report(row)]
         reports = await self._reports(leased, arrived, bounced, told, now)
+        # RFC 8460 3: reports about the delivery of reports would never end.
+        counted = () if _is_tls_report(leased.head) else outcome.sessions
 
         def write(tx: Any) -> list[Report]:
-            ended = [outbox.sent(tx, row.id, _reply(result), now) for row, result in sent]
+            ended = [outbox.sent(tx, row.id, reply_of(result), now) for row, result in sent]
             for row, result, due in again:
-                outbox.retry(tx, row.id, due, _reply(result), now)
+                outbox.retry(tx, row.id, due, reply_of(result), now)
             # What the administrator dropped meanwhile is not reported.
-            ended += [outbox.failed(tx, row.id, _reply(result), now) for row, result in failed]
+            ended += [outbox.failed(tx, row.id, reply_of(result), now) for row, result in failed]
             for row, result in failed:
-                if _is_hard(result):
+                if is_hard(result):
                     folded = fold_address(row.recipient)
-                    queue_orders.suppress(tx, folded, _reply(result), row.sender, now)
+                    queue_orders.suppress(tx, folded, reply_of(result), row.sender, now)
             for row, _ in told:
                 outbox.mark_delay_told(tx, row.id)
+            if counted and self.report_delay is not None:
+                transport.count_sessions(tx, counted, now, self.report_delay)
             if ended and not any(ended):
                 return []
             return [report for report in reports if not self.reporter.deliver(tx, report, now)]
 
         lost = await self.database.write(write)
         for row, result in pairs:
-            _log_result(row, result, next((due for other, _, due in again if other is row), None))
+            log_result(row, result, next((due for other, _, due in again if other is row), None))
         for report in lost:
             _log.warn("nobody to tell of a failure: {to}", event="outbox.untold", to=report.to)
 
@@ -337,6 +360,18 @@ def _converted(data: bytes) -> Message:
     return message_of(seven_bit(data))
 
 
+def _tls_is_unwanted(head: bytes) -> bool:
+    """``TLS-Required: No`` (RFC 8689 5): to arrive is worth more than to be secret. Once, and nothing else."""
+    if b"tls-required" not in head.lower():
+        return False
+    values = [value.strip().lower() for name, value in parse_headers(head) if name == "tls-required"]
+    return values == [b"no"]
+
+
+def _is_tls_report(head: bytes) -> bool:
+    return b"\ntls-report-submitter:" in head.lower()
+
+
 def _verdict(tx: Any, row: OutboxRow) -> Verdict | None:
     """Why a row is not to be sent at all."""
     if row.verdict:
@@ -345,67 +380,3 @@ def _verdict(tx: Any, row: OutboxRow) -> Verdict | None:
     if stopped is None:
         return None
     return Verdict("failed", 550, "5.1.1", f"Mail to this address bounced before: {stopped.reason}")
-
-
-def _is_hard(result: RecipientResult) -> bool:
-    """Did the other side say that this address is none? Not what it thinks of us, or of the message."""
-    return result.outcome == "failed" and bool(result.remote_mta) and result.enhanced in _NO_ADDRESS
-
-
-def _result(recipient: str, verdict: Verdict) -> RecipientResult:
-    return RecipientResult(recipient, verdict.outcome, verdict.code, verdict.enhanced, verdict.text)
-
-
-def _same_for_all(rows: tuple[OutboxRow, ...], verdict: Verdict) -> Outcome:
-    return Outcome(tuple(_result(row.recipient, verdict) for row in rows), None)
-
-
-def _original(leased: Leased) -> Original:
-    first = leased.rows[0]
-    return Original(first.sender, first.trace + leased.head, first.created, first.envid)
-
-
-def _reply(result: RecipientResult) -> str:
-    said = f" ({result.remote_mta})" if result.remote_mta else ""
-    return f"{result.code:03d} {result.enhanced} {result.text}"[:_REPLY] + said[:300]
-
-
-def _status(row: OutboxRow, result: RecipientResult, action: str, now: int) -> RecipientStatus:
-    enhanced = result.enhanced
-    if action == "failed" and not enhanced.startswith("5."):
-        # Given up after days of temporary refusals: RFC 3463 4.7, delivery time expired. What the last
-        # attempt said stays in the diagnostic.
-        enhanced = "5.4.7" if result.outcome == "retry" else "5.0.0"
-    elif action in ("delivered", "relayed") and not enhanced.startswith("2."):
-        enhanced = "2.0.0"
-    elif action == "delayed" and not enhanced.startswith("4."):
-        enhanced = "4.4.7"
-    return RecipientStatus(
-        row.recipient,
-        action,
-        enhanced,
-        original=row.orcpt,
-        diagnostic=f"{result.code:03d} {result.enhanced} {result.text}",
-        remote_mta=result.remote_mta,
-        last_attempt=now,
-        will_retry_until=row.expires if action == "delayed" else None,
-    )
-
-
-def _log_result(row: OutboxRow, result: RecipientResult, due: int | None) -> None:
-    emit = _log.info if result.outcome == "sent" else _log.warn
-    emit(
-        "outbox {row}: {outcome} for {recipient}: {code} {enhanced} {text}",
-        event="outbox.attempt",
-        row=row.id,
-        sender=row.sender,
-        recipient=row.recipient,
-        attempt=row.attempts + 1,
-        outcome=result.outcome if result.outcome != "retry" or due is not None else "expired",
-        code=result.code,
-        enhanced=result.enhanced,
-        text=result.text[:_REPLY],
-        remote_mta=result.remote_mta,
-        tls=result.tls,
-        due=due,
-    )

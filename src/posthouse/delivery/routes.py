@@ -78,6 +78,7 @@ class Routes:
     :param smarthost: takes all mail when it is set; it may well be on this machine.
     :param port: of the mail exchangers.
     :param table: fixed routes by domain, or by ``*.`` and the domain above.
+    :param inside: private networks that MX records may lead to.
     """
 
     resolver: Any
@@ -86,6 +87,21 @@ class Routes:
     smarthost: Smarthost | None = None
     port: int = 25
     table: Mapping[str, FixedRoute] = field(factory=dict)
+    inside: tuple[str, ...] = ()
+
+    def by_mx(self, domain: str) -> bool:
+        """Does DNS say where its mail goes, rather than the administrator?"""
+        fixed = self._fixed(domain)
+        return fixed.kind == "mx" if fixed is not None else self.smarthost is None
+
+    def may_reach(self, address: str) -> bool:
+        """Is it an address that strangers may name: a public one, or one in ``inside``?"""
+        return not _is_private(address) or self._is_inside(address)
+
+    def _is_inside(self, text: str) -> bool:
+        address = _address(text)
+        networks = map(ipaddress.ip_network, self.inside)
+        return any(address in network for network in networks if network.version == address.version)
 
     def key(self, domain: str) -> str:
         """What may share a connection: one destination domain, or everything through one relay."""
@@ -169,7 +185,7 @@ class Routes:
                 if better:
                     return better
                 return Verdict("failed", 550, "5.4.6", f"Mail for {domain} loops back to this server")
-            public = tuple(address for address in addresses if not _is_private(address))
+            public = tuple(filter(self.may_reach, addresses))
             if not public:
                 private = True
                 continue
@@ -188,15 +204,20 @@ class Routes:
             return True
         own = {ipaddress.ip_address(text) for text in self.own_addresses()}
         for text in addresses:
-            address = ipaddress.ip_address(text.partition("%")[0])
-            mapped = getattr(address, "ipv4_mapped", None) or address
-            if mapped.is_loopback or mapped.is_unspecified or mapped in own:
+            mapped = _address(text)
+            loops = mapped.is_loopback and not self._is_inside(text)
+            if loops or mapped.is_unspecified or mapped in own:
                 return True
         return False
 
 
 def _is_private(text: str) -> bool:
     """Whoever owns a domain must not be able to point our mail at machines inside."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None) or address
+    mapped = _address(text)
     return any(mapped in network for network in _PRIVATE if network.version == mapped.version)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped: ipaddress.IPv4Address | None = getattr(address, "ipv4_mapped", None)
+    return mapped or address

@@ -174,7 +174,8 @@ class Runner:
         for row in rows:
             domain = row.recipient.rpartition("@")[2].lower()
             key = self.sender.routes.key(domain) if self.sender.routes is not None else ""
-            same = (row.body_id, row.sender, row.trace, row.account_id, row.envid, row.ret, row.smtputf8)
+            envelope = (row.sender, row.envid, row.ret, row.smtputf8, row.require_tls)
+            same = (row.body_id, row.trace, row.account_id, *envelope)
             # Through one smarthost, too, a job has recipients of one domain: their fate is decided together.
             groups.setdefault((key, domain, *same, row.priority), []).append(row)
             self._known[row.id] = row.priority

@@ -1,219 +1,44 @@
-"""The client's side of one SMTP connection: replies read with limits, and the transaction (RFC 5321).
+"""The client's side of one SMTP connection: greeting, TLS, login, and the transaction (RFC 5321).
 
 The promises:
 
-- Replies are bounded in length, in lines and in time; what came in before a TLS handshake is thrown away.
 - EHLO keywords are read whatever their case; what the server does not offer is not used.
-- The body leaves in blocks, dot-stuffed across their borders, without a bare CR or LF, at the peer's pace.
+- What came in before a TLS handshake is thrown away.
+- The body leaves in blocks, dot-stuffed across their borders, without a bare CR or LF, at the peer's pace; a
+  large one in chunks (RFC 3030) where the server takes them, each of which it may refuse.
 - Everything that can go wrong ends in a ``Broken`` (the connection is of no more use) or in a reply.
 """
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
-from collections.abc import Callable
 from typing import Any
-from typing import Protocol as Shape
 
-from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
-from twisted.internet.protocol import Protocol
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from posthouse.model import RelayJob
-from posthouse.smtp.data import DataOut
+from posthouse.smtp.data import ChunkOut, DataOut
+from posthouse.smtp.line import MAX_LINES, PIPELINE, Answer, Broken, Clock, Line, Timeouts
 
-__all__ = ["Answer", "Broken", "Conversation", "Timeouts"]
+__all__ = ["BLOCK", "MAX_LINES", "Answer", "Broken", "Clock", "Conversation", "Timeouts"]
 
-MAX_LINE = 2048  # octets; RFC 5321 4.5.3.1.5 says 512
-MAX_LINES = 100
 BLOCK = 65536
-PIPELINE = 100  # recipients in flight
-
-
-class Clock(Shape):
-    """What of a reactor is needed here."""
-
-    def seconds(self) -> float: ...
-
-    def callLater(self, delay: float, function: Callable[..., Any], /, *args: Any) -> IDelayedCall: ...
-
-
-@frozen
-class Timeouts:
-    """Seconds per phase, RFC 5321 4.5.3.2."""
-
-    connect: float = 30.0
-    greeting: float = 300.0
-    command: float = 300.0  # EHLO, STARTTLS, AUTH, MAIL, RCPT
-    data: float = 120.0
-    block: float = 180.0
-    end: float = 600.0
-    quit: float = 10.0
-
-
-@frozen
-class Answer:
-    """One reply of the server. ``enhanced`` is "" where it gave none."""
-
-    code: int
-    enhanced: str
-    text: str
-    lines: tuple[str, ...]
-
-    @property
-    def good(self) -> bool:
-        return 200 <= self.code < 300
-
-
-class Broken(Exception):
-    """The connection is of no more use.
-
-    :param answer: what the server said about it, if it did.
-    :param tls: the handshake failed; clear text may still do.
-    :param verdict: the answer is about us and any message (greeting, EHLO), not about this connection.
-    """
-
-    def __init__(
-        self, text: str, answer: Answer | None = None, tls: bool = False, verdict: bool = False
-    ) -> None:
-        self.text = text
-        self.answer = answer
-        self.tls = tls
-        self.verdict = verdict
-        super().__init__(text)
-
-
-_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
-_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ ]|$)")
-
-
-def read_answer(lines: list[tuple[int, str]]) -> Answer:
-    """Put the lines of one reply together; the code of the last one counts (RFC 5321 4.2.1)."""
-    code = lines[-1][0]
-    enhanced = ""
-    texts: list[str] = []
-    for _, text in lines:
-        match = _ENHANCED.match(text)
-        if match is not None and match[1][0] == str(code)[0]:
-            enhanced = enhanced or match[1]
-            text = text[match.end() :]
-        texts.append(text)
-    return Answer(code, enhanced, " ".join(texts)[:1000], tuple(text for _, text in lines))
+CHUNK_FROM = 1 << 20  # bytes of a message from which it goes in chunks
+CHUNK = 1 << 20
 
 
 @implementer(IPushProducer)
-class Conversation(Protocol):
+class Conversation(Line):
     """One connection to a server. The methods are called one after the other, each awaited."""
 
     def __init__(self, clock: Clock, timeouts: Timeouts, name: str, lmtp: bool = False) -> None:
-        self._clock = clock
-        self._timeouts = timeouts
+        Line.__init__(self, clock, timeouts)
         self._name = name
-        self._buffer = b""
-        self._lines: list[tuple[int, str]] = []
-        self._answers: list[Answer] = []
-        self._waiter: Deferred[Answer] | None = None
-        self._drained: Deferred[None] | None = None
-        self._paused = False
-        self._lost: Broken | None = None
-        self._tls_wanted = False
         self._lmtp = lmtp
         self.body_sent = False  # the end of the message was written: the server may have it
         self.keywords: dict[str, list[str]] = {}
-        self.encrypted = False
-
-    # -- the transport's side -----------------------------------------------------------------------
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._lost is not None:
-            return
-        self._buffer += data
-        while (end := self._buffer.find(b"\n")) >= 0:
-            line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-            if not self._line(line.rstrip(b"\r")):
-                return
-        if len(self._buffer) > MAX_LINE:
-            self._break(Broken("the server sends endless lines"))
-
-    def _line(self, line: bytes) -> bool:
-        match = _LINE.fullmatch(line)
-        if match is None or len(line) > MAX_LINE or len(self._lines) >= MAX_LINES:
-            self._break(Broken("the server does not speak SMTP"))
-            return False
-        text = re.sub("[^ -~]", "?", (match[3] or b"").decode("utf-8", "replace"))
-        self._lines.append((int(match[1]), text))
-        if match[2] != b"-":
-            answer = read_answer(self._lines)
-            self._lines = []
-            if self._waiter is not None:
-                waiter, self._waiter = self._waiter, None
-                waiter.callback(answer)
-                return self._lost is None
-            if len(self._answers) >= PIPELINE + 5:
-                self._break(Broken("the server sends replies that nobody asked for"))
-                return False
-            self._answers.append(answer)
-        return True
-
-    def connectionLost(self, reason: Any = None) -> None:
-        text = reason.getErrorMessage() if isinstance(reason, Failure) else "connection lost"
-        # Anything can go wrong with somebody else's TLS; OpenSSL's names for it help nobody but the log.
-        self._break(Broken(f"connection lost: {text}"[:300], tls=self._tls_wanted and not self.encrypted))
-
-    def _break(self, why: Broken) -> None:
-        if self._lost is not None:
-            return
-        self._lost = why
-        if self.transport is not None:
-            self.transport.abortConnection()  # type: ignore[attr-defined]
-        waiter, self._waiter = self._waiter, None
-        drained, self._drained = self._drained, None
-        if waiter is not None:
-            waiter.errback(why)
-        if drained is not None:
-            drained.errback(why)
-
-    # -- waiting -----------------------------------------------------------------------------------
-
-    async def answer(self, seconds: float) -> Answer:
-        """The next reply. :raises Broken: none in time, or the connection ended."""
-        if self._answers:
-            return self._answers.pop(0)
-        if self._lost is not None:
-            raise self._lost
-        self._waiter = Deferred()
-        timer = self._clock.callLater(
-            seconds,
-            lambda: self._break(
-                Broken(f"no answer within {seconds:g} seconds", tls=self._tls_wanted and not self.encrypted)
-            ),
-        )
-        try:
-            return await self._waiter
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    async def ask(self, command: str, seconds: float | None = None) -> Answer:
-        """Send one command; its reply. :raises Broken: also for 421, after which nothing can follow."""
-        self._write(command)
-        answer = await self.answer(self._timeouts.command if seconds is None else seconds)
-        if answer.code == 421:
-            raise Broken("the server closes the connection", answer)
-        return answer
-
-    def _write(self, *commands: str) -> None:
-        if self._lost is not None:
-            raise self._lost
-        for command in commands:
-            if "\r" in command or "\n" in command or "\0" in command:
-                raise Broken("a command with a line end inside was not sent")
-        assert self.transport is not None
-        self.transport.write("".join(f"{command}\r\n" for command in commands).encode("utf-8"))
 
     # -- the session ---------------------------------------------------------------------------------
 
@@ -282,6 +107,18 @@ class Conversation(Protocol):
         return keyword in self.keywords
 
     @property
+    def handle(self) -> Any:
+        """The OpenSSL connection, None where there is none."""
+        find = getattr(self.transport, "getHandle", None)
+        return find() if find is not None and self.encrypted else None
+
+    @property
+    def place(self) -> str:
+        """The address at the other end, as text."""
+        peer = self.transport.getPeer() if self.transport is not None else None
+        return str(getattr(peer, "host", ""))
+
+    @property
     def tls(self) -> str:
         """The protocol version and cipher in use, "" in clear text."""
         if not self.encrypted:
@@ -337,8 +174,10 @@ class Conversation(Protocol):
         return first, answers if first.good else []
 
     async def data(self, job: RelayJob) -> Answer:
-        """DATA and the message. The reply to the end of data, or the refusal of DATA."""
+        """The message, by DATA or BDAT. The reply to its end, or the refusal before that."""
         self.body_sent = False
+        if job.size >= CHUNK_FROM and self.offers("CHUNKING"):
+            return await self._chunks(job)
         answer = await self.ask("DATA", self._timeouts.data)
         if answer.code != 354:
             if answer.good:
@@ -350,10 +189,7 @@ class Conversation(Protocol):
         self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
         try:
             for start in range(0, job.size, BLOCK):
-                stop = min(start + BLOCK, job.size)
-                block = await self._within(maybeDeferred(job.read, start, stop), self._timeouts.block)
-                if len(block) != stop - start:
-                    raise Broken("the stored message is shorter than it was")
+                block = await self._block(job, start, min(start + BLOCK, job.size))
                 await self._room()
                 self.transport.write(out.feed(block))
             await self._room()
@@ -370,6 +206,53 @@ class Conversation(Protocol):
         if answer.code == 421:
             raise Broken("the server closes the connection", answer)
         return answer
+
+    async def _chunks(self, job: RelayJob) -> Answer:
+        """BDAT (RFC 3030 2), one chunk after the reply to the last. The reply that decided.
+
+        DATA would cost a pass over the whole for dots, and a server that does not want what is large could say
+        so only after all of it has come.
+        """
+        assert self.transport is not None
+        out = ChunkOut()
+        self._paused = False
+        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        try:
+            for first in range(0, job.size, CHUNK):
+                last = min(first + CHUNK, job.size)
+                pieces = []
+                for start in range(first, last, BLOCK):
+                    pieces.append(out.feed(await self._block(job, start, min(start + BLOCK, last))))
+                if last == job.size:
+                    pieces.append(out.end())
+                size = sum(map(len, pieces))
+                self._write(f"BDAT {size}{' LAST' if last == job.size else ''}")
+                for piece in pieces:
+                    await self._room()
+                    self.transport.write(piece)
+                await self._room()
+                # The server must not be thought to have nothing, once it can have all.
+                self.body_sent = last == job.size
+                answer = await self.answer(self._timeouts.end if self.body_sent else self._timeouts.block)
+                if answer.code == 421:
+                    raise Broken("the server closes the connection", answer)
+                if self.body_sent or not answer.good:
+                    return answer
+        except Exception:
+            # Without the last chunk the server keeps nothing. What it said before it hung up is its verdict.
+            self.hang_up()
+            if not self._answers:
+                raise
+            return self._answers.pop(0)
+        finally:
+            self.transport.unregisterProducer()  # type: ignore[attr-defined]
+        raise Broken("there was nothing to send")
+
+    async def _block(self, job: RelayJob, start: int, stop: int) -> bytes:
+        block: bytes = await self._within(maybeDeferred(job.read, start, stop), self._timeouts.block)
+        if len(block) != stop - start:
+            raise Broken("the stored message is shorter than it was")
+        return block
 
     async def _within(self, waited: Deferred[Any], seconds: float) -> Any:
         """:raises Broken: the Deferred did not fire in time."""
@@ -416,7 +299,3 @@ class Conversation(Protocol):
         self._write("QUIT")
         farewell = Deferred.fromCoroutine(self.answer(self._timeouts.quit))
         farewell.addBoth(lambda ignored: self.hang_up())  # after the 221, or without it
-
-    def hang_up(self) -> None:
-        """End the connection without a word, at once; any number of times."""
-        self._break(Broken("the connection was closed here"))

@@ -1,4 +1,4 @@
-"""The bytes of a message between the wire and the store, in blocks: DATA in, BDAT in, DATA out.
+"""The bytes of a message between the wire and the store, in blocks: DATA and BDAT in, DATA and BDAT out.
 
 The promises. In: end of data is CRLF.CRLF and nothing else, wherever the blocks are cut; dots are un-stuffed;
 a bare CR, a bare LF or a NUL anywhere is named and refused (the message smuggling family, RFC 5321 2.3.8 and
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Chunk", "DataIn", "DataOut", "flaw"]
+__all__ = ["Chunk", "ChunkOut", "DataIn", "DataOut", "flaw"]
 
 _END = b"\r\n.\r\n"
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -108,8 +108,8 @@ class Chunk:
         return self._held
 
 
-class DataOut:
-    """Stuffs a message for DATA. Feed it the stored bytes in any blocks, then take ``end``."""
+class LinesOut:
+    """A stored message with CRLF at every line's end and no NUL. Feed it in any blocks, then take ``end``."""
 
     __slots__ = ("_at_start", "_cr")
 
@@ -117,8 +117,8 @@ class DataOut:
         self._at_start = True
         self._cr = False
 
-    def feed(self, block: bytes) -> bytes:
-        """The bytes to send."""
+    def clean(self, block: bytes) -> bytes:
+        """The same bytes with whole line ends; a CR whose LF may come waits for the next block."""
         if b"\0" in block:
             # Nobody may send one (RFC 5322 4, RFC 6152 3); a server that finds one hangs up.
             block = block.replace(b"\0", b"")
@@ -128,18 +128,46 @@ class DataOut:
         if block.endswith(b"\r"):
             block = block[:-1]
             self._cr = True
-        if not block:
-            return b""
         pairs = block.count(b"\r\n")
         if block.count(b"\n") != pairs or block.count(b"\r") != pairs:
             block = _ANY_LINE_END.sub(b"\r\n", block)
-        starts, self._at_start = self._at_start, block.endswith(b"\r\n")
-        block = block.replace(b"\r\n.", b"\r\n..")
+        if block:
+            self._at_start = block.endswith(b"\r\n")
+        return block
+
+    def close(self) -> bytes:
+        """What completes the last line."""
+        if self._cr:  # a bare CR at the very end is a line end like the others
+            self._cr = False
+            return b"\r\n"
+        return b"" if self._at_start else b"\r\n"
+
+
+class ChunkOut(LinesOut):
+    """A message for BDAT: nothing is stuffed, since its length is said."""
+
+    __slots__ = ()
+
+    def feed(self, block: bytes) -> bytes:
+        """The bytes to send."""
+        return self.clean(block)
+
+    def end(self) -> bytes:
+        """What has to follow: a message ends with a line's end (RFC 3030 2 leaves that to us)."""
+        return self.close()
+
+
+class DataOut(LinesOut):
+    """Stuffs a message for DATA. Feed it the stored bytes in any blocks, then take ``end``."""
+
+    __slots__ = ()
+
+    def feed(self, block: bytes) -> bytes:
+        """The bytes to send."""
+        starts = self._at_start
+        block = self.clean(block).replace(b"\r\n.", b"\r\n..")
         return b"." + block if starts and block.startswith(b".") else block
 
     def end(self) -> bytes:
         """The end of data; completes a last line that has no CRLF."""
-        if self._cr:  # a bare CR at the very end is a line end like the others
-            self._cr = False
-            return b"\r\n.\r\n"
-        return b".\r\n" if self._at_start else b"\r\n.\r\n"
+        return self.close() + b".\r\n"

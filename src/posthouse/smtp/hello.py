@@ -151,6 +151,8 @@ class HelloSession(Session):
             found[b"DSN"] = None  # RFC 3461
         if self.canStartTLS and not self.secure:
             found[b"STARTTLS"] = None  # RFC 3207
+        if self.secure:
+            found[b"REQUIRETLS"] = None  # RFC 8689 4.2
         if self.may_authenticate:
             found[b"AUTH"] = list(MECHANISMS)
         return found

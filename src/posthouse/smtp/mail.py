@@ -75,7 +75,7 @@ class MailSession(HelloSession):
             raise Refused(NEED_AUTH)
         if self.transaction is not None:
             raise Refused(NESTED_MAIL)
-        transaction = read_mail(rest, self.settings, self.extended)
+        transaction = read_mail(rest, self.settings, self.extended, self.secure)
         check = maybeDeferred(self.factory.intake.check_sender, transaction.sender, self.account)
         self.wait_for(check, lambda ignored: self._mail_ok(transaction))
 
@@ -92,7 +92,9 @@ class MailSession(HelloSession):
         if len(transaction.recipients) >= self.settings.max_recipients:
             raise Refused(TOO_MANY_RECIPIENTS)
         wanted = read_rcpt(rest, self.settings, transaction.utf8)
-        check = maybeDeferred(self.factory.intake.check_recipient, wanted.address, self.account)
+        check = maybeDeferred(
+            self.factory.intake.check_recipient, wanted.address, self.account, transaction.sender
+        )
         self.wait_for(
             check,
             lambda recipient: self._recipient_ok(transaction, wanted, recipient),
@@ -269,6 +271,7 @@ class MailSession(HelloSession):
             envid=transaction.envid,
             ret=transaction.ret,
             tls=self._tls_description(),
+            require_tls=transaction.require_tls,
         )
 
     # -- BDAT ------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from posthouse.smtp.settings import SmtpSettings
 __all__ = ["TOO_BIG", "Transaction", "Wanted", "read_mail", "read_rcpt"]
 
 TOO_BIG = reply(552, "5.3.4", "Message size exceeds the limit")
+NEED_PRIVACY = reply(530, "5.7.10", "REQUIRETLS is for encrypted connections")
 UNSUPPORTED = reply(555, "5.5.4", "Unsupported parameter")
 
 
@@ -27,6 +28,7 @@ class Transaction:
     body: str = "7BIT"
     envid: str = ""
     ret: str = ""
+    require_tls: bool = False
     recipients: dict[str, Recipient] = field(factory=dict)
     spool: ISpool | None = None
     reader: DataIn | None = None
@@ -58,10 +60,10 @@ def _address(path: str, enhanced: str, utf8: bool, default_domain: str = "") -> 
         raise Refused(reply(501, enhanced, error.public)) from error
 
 
-def read_mail(rest: bytes, settings: SmtpSettings, extended: bool) -> Transaction:
+def read_mail(rest: bytes, settings: SmtpSettings, extended: bool, secure: bool = False) -> Transaction:
     """The argument of MAIL.
 
-    :param extended: the client said EHLO, so parameters may be used.
+    :param extended: the client said EHLO, so parameters may be used. :param secure: inside TLS.
     :raises Refused: or NeedsUtf8, with their replies.
     """
     try:
@@ -72,10 +74,21 @@ def read_mail(rest: bytes, settings: SmtpSettings, extended: bool) -> Transactio
     if parameters and not extended:
         raise Refused(UNSUPPORTED)
     for key, value in parameters.items():
-        _mail_parameter(transaction, key, value, settings)
+        if key == "REQUIRETLS":
+            _require_tls(transaction, value, secure)
+        else:
+            _mail_parameter(transaction, key, value, settings)
     if path:
         transaction.sender = _address(path, "5.1.7", transaction.utf8)
     return transaction
+
+
+def _require_tls(transaction: Transaction, value: str | None, secure: bool) -> None:
+    if value is not None:
+        raise _bad("REQUIRETLS takes no value")
+    if not secure:
+        raise Refused(NEED_PRIVACY)  # RFC 8689 4.1: it was not offered in clear
+    transaction.require_tls = True
 
 
 def _mail_parameter(transaction: Transaction, key: str, value: str | None, settings: SmtpSettings) -> None:
