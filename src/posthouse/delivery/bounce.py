@@ -49,6 +49,7 @@ class Original:
     arrival: int | None = None
     envid: str = ""
     whole: bytes = b""
+    require_tls: bool = False  # RFC 8689 5: then its report has to travel so, too
 
 
 @frozen
@@ -59,6 +60,7 @@ class Report:
     body: PreparedBody
     draft: ItemDraft
     eight_bit: bool
+    require_tls: bool = False
 
 
 @frozen
@@ -121,7 +123,13 @@ class Reporter:
             returned=original.whole or original.head,
             returned_whole=bool(original.whole),
         )
-        return Report(original.sender, prepare(data), message_of(data).draft(now), not data.isascii())
+        return Report(
+            original.sender,
+            prepare(data),
+            message_of(data).draft(now),
+            not data.isascii(),
+            original.require_tls,
+        )
 
     def deliver(self, tx: Any, report: Report, now: int) -> bool:
         """Put a report into its reader's inbox, or into the queue when he is elsewhere.
@@ -149,6 +157,7 @@ class Reporter:
                 expires=expires_at(now, ""),
                 due=now,
                 own=True,
+                require_tls=report.require_tls,
             )
             for address in recipient.remote
         ]
