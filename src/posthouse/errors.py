@@ -136,6 +136,12 @@ class OverQuota(PosthouseError):
     temporary = True
 
 
+class MailboxFull(OverQuota):
+    """The mailbox has been full for so long that nobody should wait any more."""
+
+    temporary = False
+
+
 class TryLater(PosthouseError):
     """Anything that may pass: a busy or full disk, a full queue, a peer that does not answer.
 
@@ -154,6 +160,18 @@ class StorageFull(TryLater):
     """The disk or the database has no room left."""
 
     public_default = "Insufficient system storage."
+
+
+class SentTooMuch(TryLater):
+    """The account has sent its share of a day."""
+
+    public_default = "You have sent too much today. Try again tomorrow."
+
+
+class ComeAgain(TryLater):
+    """A stranger's first message: whoever means it sends it once more (greylisting)."""
+
+    public_default = "You are not known here yet. Try again in some minutes."
 
 
 class TooManyAttempts(TryLater):

@@ -104,11 +104,15 @@ class IMailIntake(Interface):
         :raises NotPermitted: an authenticated account that does not own the address.
         """
 
-    def check_recipient(address: str, account: Account | None) -> Deferred[Recipient]:
+    def check_recipient(
+        address: str, account: Account | None, sender: str | None = None
+    ) -> Deferred[Recipient]:
         """Route one recipient.
 
+        :param sender: the reverse path, which a group may want to know; None: it is not known yet.
         :raises NoSuchAccount: a local domain without such a user. :raises RelayDenied: elsewhere, without login.
-        :raises OverQuota: the mailbox is full. :raises TryLater: cannot tell now.
+        :raises OverQuota: the mailbox is full (``MailboxFull``: for days). :raises TryLater: cannot tell now.
+        :raises NotPermitted: a group that does not take mail from this sender.
         """
 
     def spool() -> ISpool:
@@ -142,16 +146,21 @@ class IOutbox(Interface):
         message: bytes,
         save_in_sent: bool,
         in_transaction: Callable[..., Any] | None = None,
+        hold_until: int | None = None,
     ) -> Deferred[Any]:
         """Send a MIME message for an account: recipients are taken from To, Cc and Bcc; Bcc is removed from
         what others see; local copies, the Sent item and outbox rows are made in one transaction.
 
         :param in_transaction: ``f(tx) -> result`` runs in the same transaction first (replied marks, the record
             of the ClientId); raising a PosthouseError there cancels everything. The Deferred fires with its result.
+        :param hold_until: ms; not before then, and until then it can be taken back (``store.held``). None: as the
+            account wants it, 0: at once.
         :raises NotPermitted: From is not an address of the account. :raises Malformed: no recipient, not MIME.
         """
 
-    def prepare(account: Account, message: bytes, save_in_sent: bool) -> Deferred[Any]:
+    def prepare(
+        account: Account, message: bytes, save_in_sent: bool, hold_until: int | None = None
+    ) -> Deferred[Any]:
         """Everything of ``submit`` that can be done ahead of the transaction: fires with an ``IParcel``.
 
         For who sends within a transaction of his own, perhaps more than one message, or none after all: nothing is

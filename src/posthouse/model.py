@@ -227,6 +227,7 @@ class ItemDraft:
     hidden: bool = False
     trace: bytes = b""
     sent_by: str = ""  # who sent it for somebody else (Sender, when it is not From)
+    passed_on: bool = False  # it came by a list or was sent on: whom it names does not tell whom it was for
 
 
 @frozen

@@ -9,8 +9,9 @@ from posthouse.delivery.bounce import Original
 from posthouse.mime.headers import parse_headers
 from posthouse.mime.report import RecipientStatus
 from posthouse.mime.scan import scan
-from posthouse.store import accounts
+from posthouse.store import domains
 from tests.delivery.house import HouseCase
+from tests.support.store import NOW
 
 FAILED = RecipientStatus("far@there.example", "failed", "5.1.1", diagnostic="550 5.1.1 no", remote_mta="mx")
 
@@ -35,7 +36,7 @@ class BounceTests(HouseCase):
         self.assertEqual(row.expires - row.created, 2 * 24 * 3600 * 1000)
 
     def test_nobody_to_tell(self) -> None:
-        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.bob.id, False))
+        self.db.write_now(lambda tx: domains.close_address(tx, "bob@here.example", "", NOW))
         for sender in ("", "nobody@here.example", "bob@here.example"):
             self.assertFalse(self.deliver(sender, FAILED), sender)
         self.assertEqual((self.items(self.ann), self.items(self.bob), self.queue()), ([], [], []))

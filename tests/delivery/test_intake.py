@@ -20,10 +20,11 @@ from posthouse.errors import (
 from posthouse.interfaces import IMailIntake
 from posthouse.mime.part import load_structure
 from posthouse.mime.scan import Scanner, scan
-from posthouse.store import accounts, bodies
+from posthouse.store import accounts, bodies, domains
 from posthouse.work.memory import Memory
 from posthouse.work.spool import Packing, Spool
 from tests.delivery.house import PLAIN, HouseCase
+from tests.support.store import NOW
 
 
 class EnvelopeTests(HouseCase):
@@ -106,21 +107,27 @@ class EnvelopeTests(HouseCase):
             self.successResultOf(self.recipient("away@here.example")).remote, ("far@there.example",)
         )
 
-    def test_a_disabled_account_waits(self) -> None:
+    def test_a_disabled_account_gets_its_mail_a_closed_address_gets_none(self) -> None:
         self.db.write_now(lambda tx: accounts.set_enabled(tx, self.bob.id, False))
-        self.failureResultOf(self.recipient("bob@here.example"), TryLater)
+        self.assertEqual(
+            self.successResultOf(self.recipient("bob@here.example")).mailbox_ids, (self.bob.mailbox_id,)
+        )
+        self.directory.forget()
+        self.db.write_now(lambda tx: domains.close_address(tx, "bob@here.example", "", NOW))
+        for address in ("bob@here.example", "Bob+shop@here.example"):
+            self.failureResultOf(self.recipient(address), NoSuchAccount)
 
     def test_routes_are_remembered_for_seconds_and_forgotten_when_told(self) -> None:
         self.successResultOf(self.recipient("bob@here.example"))
-        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.bob.id, False))
+        self.db.write_now(lambda tx: domains.close_address(tx, "bob@here.example", "", NOW))
         self.successResultOf(self.recipient("bob@here.example"))
         self.directory.forget()
-        self.failureResultOf(self.recipient("bob@here.example"), TryLater)
-        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.bob.id, True))
+        self.failureResultOf(self.recipient("bob@here.example"), NoSuchAccount)
+        self.db.write_now(lambda tx: domains.open_address(tx, "bob@here.example"))
         self.successResultOf(self.recipient("bob@here.example"))
-        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.bob.id, False))
+        self.db.write_now(lambda tx: domains.close_address(tx, "bob@here.example", "", NOW))
         self.clock.advance(5)
-        self.failureResultOf(self.recipient("bob@here.example"), TryLater)
+        self.failureResultOf(self.recipient("bob@here.example"), NoSuchAccount)
 
     def test_an_answer_under_way_while_routes_are_forgotten_is_not_remembered(self) -> None:
         waiting: Deferred[Any] = Deferred()
@@ -129,8 +136,8 @@ class EnvelopeTests(HouseCase):
         self.directory.forget()
         waiting.callback(None)
         self.successResultOf(asked)
-        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.bob.id, False))
-        self.failureResultOf(self.recipient("bob@here.example"), TryLater)
+        self.db.write_now(lambda tx: domains.close_address(tx, "bob@here.example", "", NOW))
+        self.failureResultOf(self.recipient("bob@here.example"), NoSuchAccount)
 
 
 class SlowReads:

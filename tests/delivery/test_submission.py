@@ -163,10 +163,12 @@ class SubmissionTests(HouseCase):
         self.submit(PLAIN.replace(b"bob@", b"nobody@"))
         self.assertEqual((len(self.items(self.ann)), len(self.items(self.ann, SENT))), (1, 1))
 
-    def test_a_disabled_recipient_is_reported(self) -> None:
-        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.bob.id, False))
+    def test_a_full_recipient_is_reported(self) -> None:
+        self.db.write_now(lambda tx: accounts.set_quota(tx, self.bob.mailbox_id, 1))
         self.submit(PLAIN)
-        self.assertIn(b"Status: 5.2.1", self.body(self.items(self.ann)[0]))
+        self.submit(PLAIN)
+        self.assertEqual(len(self.items(self.bob)), 1)
+        self.assertIn(b"Status: 5.2.2", self.body(self.items(self.ann)[0]))
 
     def test_addresses_count_once_and_aliases_lead_on(self) -> None:
         data = PLAIN.replace(

@@ -87,7 +87,9 @@ class FakeIntake:
     def check_sender(self, sender: str, account: Account | None) -> Deferred[None]:
         return self._answer(f"sender {sender}", lambda: None)
 
-    def check_recipient(self, address: str, account: Account | None) -> Deferred[Recipient]:
+    def check_recipient(
+        self, address: str, account: Account | None, sender: str | None = None
+    ) -> Deferred[Recipient]:
         return self._answer(f"recipient {address}", lambda: self._route(address, account))
 
     def _route(self, address: str, account: Account | None) -> Recipient:

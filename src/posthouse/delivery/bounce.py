@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from posthouse.delivery.directory import find_route
+from posthouse.delivery.directory import find_reader
 from posthouse.delivery.message import message_of
 from posthouse.delivery.schedule import expires_at
 from posthouse.delivery.trace import delivery_trace
@@ -139,7 +139,7 @@ class Reporter:
         if not report.to:
             return False  # RFC 5321 4.5.5: never answer the null reverse path
         try:
-            recipient = find_route(tx, report.to, now).recipient
+            recipient = find_reader(tx, report.to, now)
         except (NoSuchThing, TryLater):
             return False
         copies = [

@@ -24,17 +24,26 @@ from posthouse.delivery.authentication import Verdict, Verifier
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.bounce import Original, Report, Reporter
 from posthouse.delivery.directory import Directory, owns
-from posthouse.delivery.envelope import arrivals, is_forwarded, is_sent_on, local_copies, queue_rows
+from posthouse.delivery.envelope import (
+    arrivals,
+    is_forwarded,
+    is_sent_on,
+    left_out,
+    list_heads,
+    local_copies,
+    queue_rows,
+)
 from posthouse.delivery.message import Message, message_of_spooled
+from posthouse.delivery.posting import authors_of, without_junk
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import NoSuchThing, NotPermitted, StorageFull, TryLater
 from posthouse.interfaces import IDatabase, IMailIntake, ISpool
 from posthouse.mailauth.results import remove_foreign
 from posthouse.mime import compose
-from posthouse.mime.addresses import fold_address
-from posthouse.model import Account, Envelope, Recipient
-from posthouse.store import allowance, delivery
+from posthouse.mime.addresses import fold_address, parse_mailboxes
+from posthouse.model import Account, Envelope, ItemDraft, Recipient, evolve
+from posthouse.store import accounts, allowance, delivery, held
 from posthouse.store.acquaintances import note_acquaintances
 from posthouse.store.allowance import Allowance
 from posthouse.store.keep import keep_body
@@ -110,14 +119,16 @@ class Intake:
         return Deferred.fromCoroutine(self._check_owner(sender, account))
 
     async def _check_owner(self, sender: str, account: Account) -> None:
-        if not owns(await self.directory.owned(account.id), sender):
+        if not owns(await self.directory.owned(account.id, [sender]), sender):
             raise NotPermitted(
                 "You may not send as this address.", cause=f"{account.address} as {sender[:200]}"
             )
 
-    def check_recipient(self, address: str, account: Account | None) -> Deferred[Recipient]:
+    def check_recipient(
+        self, address: str, account: Account | None, sender: str | None = None
+    ) -> Deferred[Recipient]:
         """See ``IMailIntake``."""
-        return self.directory.route(address, account)
+        return self.directory.route(address, account, sender)
 
     def spool(self) -> ISpool:
         """See ``IMailIntake``."""
@@ -160,17 +171,30 @@ class Intake:
         dedupe = True
         if envelope.account_id is not None:
             fields = message.fields
-            check_authors(fields, await self.directory.owned(envelope.account_id))
+            owned = await self.directory.owned(envelope.account_id, authors_of(fields))
+            check_authors(fields, owned)
             added = missing_fields(fields, now, f"<{name}.{self.random.getrandbits(64):x}@{self.hostname}>")
             dedupe = any(key == "message-id" for key, _ in fields)
+            hold = (await self.directory.preferences(envelope.account_id)).hold * 1000
+            due = max(envelope.hold_until, now + hold if hold else 0)
+            if due > now:
+                return await self._hold(envelope, message, added, name, now, due)
             if any(key == "bcc" for key, _ in fields):
                 message = message.with_head(compose.edit_headers(message.head, remove=("Bcc",)))
+        else:
+            await self.directory.check_authors(envelope.recipients, authors_of(message.fields))
+        lists = {}
+        if any(one.groups for one in envelope.recipients):
+            lists = list_heads(envelope, message.fields)
         if not message.head:
             added += b"\r\n"  # a body without any header: keep it from running into ours
         draft = await self.pool.run(message.draft, now, added) if in_file else message.draft(now, added)
         body = await keep_body(self.database, self.pool, message, now)
         trace = verdict.trace + received_line(envelope, self.hostname, name, now) + added
-        copies = local_copies(envelope, trace, "junk" if verdict.junk else "")
+        if verdict.junk:
+            kept_here = tuple(map(without_junk, envelope.recipients))
+            envelope = evolve(envelope, recipients=kept_here)
+        copies = local_copies(envelope, trace, "junk" if verdict.junk else "", lists)
         if self.signer is not None and envelope.account_id is not None and is_sent_on(envelope):
             trace = await self.signer.fields(message, added, now) + trace
         priority = priority_of(message, envelope)
@@ -178,9 +202,10 @@ class Intake:
         if envelope.account_id is None and envelope.sender and any(map(is_forwarded, envelope.recipients)):
             # RFC 7208 appendix D.3: from here, the sender's own domain says this mail must not come.
             srs = await self.directory.rewriter(envelope.sender)
-        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now, priority, srs)
+        rows = queue_rows(envelope, trace, message.size, is_eight_bit(message), now, priority, srs, lists)
 
         receipt = self._receipt(envelope, trace + message.head, now)
+        refusals = self._refusals(envelope, trace + message.head, now)
 
         elsewhere = [fold_address(row.recipient) for row in rows]
         people = (
@@ -198,6 +223,9 @@ class Intake:
                 note_acquaintances(tx, envelope.account_id, people, now)
             if receipt is not None and self.reporter is not None and (any(done.numbers) or done.outbox_ids):
                 self.reporter.deliver(tx, receipt, now)
+            if self.reporter is not None and done.duplicates < len(copies) + len(rows):
+                for refusal in refusals:
+                    self.reporter.deliver(tx, refusal, now)
             if self.auto_reply is not None and not verdict.junk:
                 head = added + message.head
                 self.auto_reply.answer(tx, envelope.sender, head, copies, done.numbers, now)
@@ -223,6 +251,50 @@ class Intake:
         )
         return name
 
+    async def _hold(
+        self, envelope: Envelope, message: Message, added: bytes, name: str, now: int, due: int
+    ) -> str:
+        """Keep a submission in its sender's Outbox until it is sent (``delivery.holding``)."""
+        account_id = envelope.account_id
+        assert account_id is not None
+        elsewhere = [fold_address(one) for recipient in envelope.recipients for one in recipient.remote]
+        whole = message.with_head(_with_hidden(message, envelope))
+        draft = await self.pool.run(whole.draft, now, added)
+        body = await keep_body(self.database, self.pool, whole, now)
+        fields = {
+            "protocol": envelope.protocol,
+            "smtputf8": envelope.smtputf8,
+            "envid": envelope.envid,
+            "ret": envelope.ret,
+            "tls": envelope.tls,
+            "require_tls": envelope.require_tls,
+        }
+
+        def store(tx: Any) -> None:
+            account = accounts.account_by_id(tx, account_id)
+            if account is None:
+                raise TryLater(cause="the account went away")
+            allowance.check(tx, account_id, elsewhere, self.allowance, now)
+            allowance.note(tx, account_id, elsewhere, now)
+            kept: ItemDraft = evolve(draft, trace=added, read=True)
+            held.hold_back(
+                tx, name, account_id, account.mailbox_id, kept, body, envelope.sender, envelope.recipients,
+                fields, False, now, due,
+            )  # fmt: skip
+
+        await self.database.write(store)
+        _log.info(
+            "{cid} accepted {queue_id}: {size} bytes, held for {seconds} s",
+            event="mail.held",
+            cid=envelope.cid,
+            queue_id=name,
+            sender=envelope.sender,
+            size=message.size,
+            seconds=(due - now) // 1000,
+            message_id=draft.message_id,
+        )
+        return name
+
     def _receipt(self, envelope: Envelope, head: bytes, now: int) -> Report | None:
         """The report of what is delivered by the transaction itself, if the sender wants one."""
         if self.reporter is None or not envelope.sender:
@@ -231,6 +303,29 @@ class Intake:
         if not statuses:
             return None
         return self.reporter.succeeded(Original(envelope.sender, head, now, envelope.envid), statuses, now)
+
+    def _refusals(self, envelope: Envelope, head: bytes, now: int) -> list[Report]:
+        """The reports of mailboxes that were left out because they are full."""
+        if self.reporter is None:
+            return []
+        return [
+            self.reporter.failed(Original(sender, head, now, envelope.envid), [status], now)
+            for sender, status in left_out(envelope)
+        ]
+
+
+def _with_hidden(message: Message, envelope: Envelope) -> bytes:
+    """The header with a Bcc of those recipients whom it does not name: what the sender has in his Outbox."""
+    named = {
+        fold_address(box.address)
+        for name, value in message.fields
+        if name in ("to", "cc", "bcc")
+        for box in parse_mailboxes(value)
+    }
+    hidden = [one.address for one in envelope.recipients if fold_address(one.address) not in named]
+    if not hidden:
+        return message.head
+    return compose.edit_headers(message.head, add=[("Bcc", ", ".join(hidden))])
 
 
 def priority_of(message: Message, envelope: Envelope) -> int:

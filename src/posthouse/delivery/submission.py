@@ -2,7 +2,8 @@
 
 Promise: the caller's own work (replied marks, the record of a ClientId), the Sent item, the copies for local
 recipients, reports of local recipients who do not exist and the queue rows for elsewhere are one transaction:
-all of it is there, or nothing. The message stays byte by byte what was given, but for its Bcc fields, which
+all of it is there, or nothing. Mail of a user who wants to be able to take it back waits in the Outbox instead
+(``delivery.holding``). The message stays byte by byte what was given, but for its Bcc fields, which
 nobody sees except the sender in Sent.
 
 Specifications: RFC 5322 3.6, RFC 6409 8, MS-ASCMD 2.2.1.17 (SendMail: a recipient who does not exist is no
@@ -23,23 +24,30 @@ from zope.interface import implementer
 
 from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.acquaintances import people_of
+from posthouse.delivery.addressing import MAX_RECIPIENTS, elsewhere, recipients_of, refusal, routed
 from posthouse.delivery.authorship import check_authors, missing_fields
 from posthouse.delivery.bounce import Original, Reporter
-from posthouse.delivery.directory import Directory, find_route
-from posthouse.delivery.envelope import local_copies, queue_rows
+from posthouse.delivery.directory import Directory
+from posthouse.delivery.envelope import arrivals, left_out, list_heads, local_copies, queue_rows
 from posthouse.delivery.intake import MIN_FREE, is_eight_bit, priority_of
 from posthouse.delivery.message import Message, message_of
+from posthouse.delivery.posting import authors_of
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.trace import check_hops, queue_id, received_line
-from posthouse.errors import Malformed, NoSuchAccount, PosthouseError, StorageFull, TooLarge, TryLater
+from posthouse.errors import (
+    LoopDetected,
+    Malformed,
+    PosthouseError,
+    StorageFull,
+    TooLarge,
+)
 from posthouse.interfaces import IDatabase, IOutbox, IParcel
 from posthouse.mime import compose
-from posthouse.mime.addresses import Mailbox, fold_address, format_mailbox, normalise_address, parse_mailboxes
+from posthouse.mime.addresses import Mailbox, fold_address, format_mailbox
 from posthouse.mime.part import Part
-from posthouse.mime.report import RecipientStatus
 from posthouse.mime.scan import Scanner, scan
-from posthouse.model import Account, BodyRef, Envelope, FolderType, ItemDraft, Recipient
-from posthouse.store import allowance, delivery
+from posthouse.model import Account, BodyRef, Envelope, FolderType, ItemDraft, Recipient, evolve
+from posthouse.store import allowance, delivery, held, quotas
 from posthouse.store.acquaintances import note_acquaintances
 from posthouse.store.allowance import Allowance
 from posthouse.store.bodies import PreparedBody
@@ -47,7 +55,6 @@ from posthouse.store.keep import keep_body
 
 __all__ = ["MAX_RECIPIENTS", "Parcel", "Submission"]
 
-MAX_RECIPIENTS = 500
 _SLICE = 1 << 20  # bytes scanned in one turn of the reactor
 
 _log = Logger()
@@ -64,13 +71,21 @@ class Parcel:
     name: str
     now: int
     added: bytes
-    addresses: tuple[str, ...]
+    recipients: tuple[Recipient, ...]  # as they were named, with their wishes
     message: Message  # as others see it
     body: PreparedBody | BodyRef
     draft: ItemDraft
     sent_body: PreparedBody | BodyRef
     sent_draft: ItemDraft
     signature: bytes = b""  # in front of what goes elsewhere
+    reverse_path: str = ""  # the account's own address, unless it says otherwise
+    fields: dict[str, Any] = field(factory=dict)  # other fields of the envelope
+    hold_until: int = 0
+    held: bool = False  # it waited, and was counted then
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(one.address for one in self.recipients)
 
     def hand_over(self, tx: Any) -> None:
         self.sender.store(tx, self)
@@ -107,23 +122,34 @@ class Submission:
         message: bytes,
         save_in_sent: bool,
         in_transaction: Callable[[Any], Any] | None = None,
+        hold_until: int | None = None,
     ) -> Deferred[Any]:
         """See ``IOutbox``.
 
         :raises TooLarge: beyond the size limit or 500 recipients.
         :raises StorageFull: the disk is nearly full.
-        :raises TryLater: the account has sent its share of a day.
+        :raises SentTooMuch: the account has sent its share of a day.
+        :raises OverQuota: the sender's mailbox has no room for what it sends.
         """
-        return Deferred.fromCoroutine(self._submit(account, message, save_in_sent, in_transaction))
+        return Deferred.fromCoroutine(
+            self._submit(account, message, save_in_sent, in_transaction, hold_until)
+        )
 
-    def prepare(self, account: Account, message: bytes, save_in_sent: bool) -> Deferred[Parcel]:
-        """See ``IOutbox``. :raises TooLarge: :raises StorageFull: as `submit`."""
-        return Deferred.fromCoroutine(self._prepare(account, message, save_in_sent))
+    def prepare(
+        self, account: Account, message: bytes, save_in_sent: bool, hold_until: int | None = None
+    ) -> Deferred[Parcel]:
+        """See ``IOutbox``. :raises TooLarge: :raises StorageFull: :raises OverQuota: as `submit`."""
+        return Deferred.fromCoroutine(self._prepare(account, message, save_in_sent, hold_until))
 
     async def _submit(
-        self, account: Account, data: bytes, save_in_sent: bool, in_transaction: Callable[[Any], Any] | None
+        self,
+        account: Account,
+        data: bytes,
+        save_in_sent: bool,
+        in_transaction: Callable[[Any], Any] | None,
+        hold_until: int | None,
     ) -> Any:
-        parcel = await self._prepare(account, data, save_in_sent)
+        parcel = await self._prepare(account, data, save_in_sent, hold_until)
 
         def write(tx: Any) -> Any:
             result = in_transaction(tx) if in_transaction is not None else None
@@ -134,26 +160,29 @@ class Submission:
         self.departed(parcel)
         return result
 
-    async def _prepare(self, account: Account, data: bytes, save_in_sent: bool) -> Parcel:
+    async def _prepare(
+        self, account: Account, data: bytes, save_in_sent: bool, hold_until: int | None
+    ) -> Parcel:
         if len(data) > self.size_limit:
             raise TooLarge("The message is too large.", cause=f"{len(data)} bytes")
         if self.free_space() < self.min_free:
             raise StorageFull(cause="the disk is nearly full")
-        parcel = await self._parcel(account, message_of(data, await self._scan(data)), save_in_sent)
+        if hold_until is None:
+            hold = (await self.directory.preferences(account.id)).hold * 1000
+            hold_until = int(self.clock.seconds() * 1000) + hold if hold else 0
+        message = message_of(data, await self._scan(data))
+        parcel = await self._parcel(account, message, save_in_sent, hold_until)
         # Asked ahead of the transaction, which may be one that does much else for the same phone.
         await self.database.read(lambda tx: self._check_allowance(tx, parcel))
         return parcel
 
     def _check_allowance(self, tx: Any, parcel: Parcel) -> None:
-        elsewhere: list[str] = []
-        for address in parcel.addresses:
-            try:
-                elsewhere += find_route(tx, address).recipient.remote
-            except (NoSuchAccount, TryLater):
-                continue
-        if elsewhere:
-            folded = [fold_address(address) for address in elsewhere]
-            allowance.check(tx, parcel.account.id, folded, self.allowance, parcel.now)
+        if parcel.save_in_sent or parcel.hold_until:
+            # As Exchange's ProhibitSendQuota: who cannot keep what he sends makes room first.
+            quotas.check(tx, parcel.account.mailbox_id, self.directory.quota, parcel.now)
+        remote = elsewhere(tx, parcel.addresses)
+        if remote:
+            allowance.check(tx, parcel.account.id, remote, self.allowance, parcel.now)
 
     def departed(self, parcel: Parcel) -> None:
         """A parcel was handed over, and that is durable."""
@@ -176,15 +205,18 @@ class Submission:
             await deferLater(self.clock, 0)
         return scanner.close()
 
-    async def _parcel(self, account: Account, message: Message, save_in_sent: bool) -> Parcel:
+    async def _parcel(
+        self, account: Account, message: Message, save_in_sent: bool, hold_until: int
+    ) -> Parcel:
         now = int(self.clock.seconds() * 1000)
         name = queue_id(now, self.random.getrandbits(24))
         fields = message.fields
         if not fields:
             raise Malformed("The message has no header.")
         check_hops(message.head)
-        check_authors(fields, await self.directory.owned(account.id), may_lack_from=True)
-        addresses = _recipients(fields)
+        owned = await self.directory.owned(account.id, authors_of(fields))
+        check_authors(fields, owned, may_lack_from=True)
+        addresses = recipients_of(fields)
         author = format_mailbox(Mailbox(account.name, account.address))
         unique = f"<{name}.{self.random.getrandbits(64):x}@{self.hostname}>"
         added = missing_fields(fields, now, unique, author)
@@ -205,18 +237,21 @@ class Submission:
             name=name,
             now=now,
             added=added,
-            addresses=addresses,
+            recipients=tuple(map(Recipient, addresses)),
             message=seen,
             body=body,
             draft=draft,
             sent_body=sent_body,
             sent_draft=sent_draft,
-            signature=await self._signature(account, addresses, seen, added, now),
+            # What waits is signed when it is sent.
+            signature=b"" if hold_until > now else await self.signature(account, addresses, seen, added, now),
+            hold_until=hold_until if hold_until > now else 0,
         )
 
-    async def _signature(
+    async def signature(
         self, account: Account, addresses: tuple[str, ...], message: Message, added: bytes, now: int
     ) -> bytes:
+        """What signs a message, if any of it goes elsewhere."""
         if self.signer is None:
             return b""
         for address in addresses:
@@ -229,8 +264,16 @@ class Submission:
         return b""
 
     def store(self, tx: Any, parcel: Parcel) -> None:
-        """Deliver, queue and file a parcel in a transaction."""
+        """Deliver, queue and file a parcel in a transaction, or let it wait."""
         account, now = parcel.account, parcel.now
+        if parcel.hold_until:
+            allowance.note(tx, account.id, elsewhere(tx, parcel.addresses), now)
+            kept = evolve(parcel.sent_draft, trace=parcel.added, read=True)
+            held.hold_back(
+                tx, parcel.name, account.id, account.mailbox_id, kept, parcel.sent_body, account.address,
+                parcel.recipients, {}, parcel.save_in_sent, now, parcel.hold_until,
+            )  # fmt: skip
+            return
         if parcel.save_in_sent:
             sent = delivery.Copy(
                 account.mailbox_id, account.address, parcel.added, FolderType.SENT, read=True
@@ -239,65 +282,56 @@ class Submission:
             delivery.deliver(
                 tx, parcel.sent_body, parcel.sent_draft, [sent], account.address, [], now, dedupe=False
             )
-        recipients: list[Recipient] = []
-        unknown: list[RecipientStatus] = []
-        for address in parcel.addresses:
-            try:
-                recipients.append(find_route(tx, address).recipient)
-            except NoSuchAccount:
-                unknown.append(_refused(address, "5.1.1", "550 5.1.1 No such user here"))
-            except TryLater:
-                unknown.append(_refused(address, "5.2.1", "550 5.2.1 The mailbox is disabled"))
-        envelope = Envelope(
-            account.address,
-            tuple(recipients),
-            protocol="HTTP",
-            account_id=account.id,
-            smtputf8=not all(address.isascii() for address in parcel.addresses),
-        )
+        self.hand_out(tx, parcel)
+
+    def hand_out(self, tx: Any, parcel: Parcel) -> tuple[str, ...]:
+        """Deliver and queue a parcel, and report whom it cannot reach. :returns: addresses that have it now."""
+        account, now = parcel.account, parcel.now
+        sender = parcel.reverse_path or account.address
+        recipients, unknown = routed(tx, parcel.recipients, account, self.directory.quota, now)
+        fields = {"protocol": "HTTP"} | parcel.fields
+        if not all(address.isascii() for address in parcel.addresses):
+            fields["smtputf8"] = True
+        envelope = Envelope(sender, tuple(recipients), account_id=account.id, **fields)
+        lists = {}
+        try:
+            lists = list_heads(envelope, parcel.message.fields)
+        except LoopDetected:
+            looping = [one for one in recipients if one.group is not None]
+            unknown += [refusal(one, "5.4.6", "554 5.4.6 The message is in a loop") for one in looping]
+            recipients = [one for one in recipients if one.group is None]
+            envelope = evolve(envelope, recipients=tuple(recipients))
         trace = received_line(envelope, self.hostname, parcel.name, now) + parcel.added
-        copies = local_copies(envelope, trace)
+        copies = local_copies(envelope, trace, lists=lists)
         sent_on = parcel.signature + trace
-        priority = priority_of(parcel.message, envelope)
-        rows = queue_rows(envelope, sent_on, parcel.message.size, is_eight_bit(parcel.message), now, priority)
-        allowance.note(tx, account.id, [fold_address(row.recipient) for row in rows], now)
+        rows = queue_rows(
+            envelope,
+            sent_on,
+            parcel.message.size,
+            is_eight_bit(parcel.message),
+            now,
+            priority_of(parcel.message, envelope),
+            lists=lists,
+            message=parcel.name if parcel.held else "",
+        )
+        if not parcel.held:
+            allowance.note(tx, account.id, [fold_address(row.recipient) for row in rows], now)
         note_acquaintances(tx, account.id, people_of(parcel.message.fields, parcel.addresses), now)
+        head = parcel.added + parcel.message.head
         if copies or rows:
-            done = delivery.deliver(
-                tx, parcel.body, parcel.draft, copies, account.address, rows, now, dedupe=False
-            )
+            done = delivery.deliver(tx, parcel.body, parcel.draft, copies, sender, rows, now, dedupe=False)
             if self.auto_reply is not None:
-                head = parcel.added + parcel.message.head
-                self.auto_reply.answer(tx, account.address, head, copies, done.numbers, now)
-        if unknown:
-            original = Original(account.address, parcel.added + parcel.message.head, now)
-            self.reporter.deliver(tx, self.reporter.failed(original, unknown, now), now)
-
-
-def _refused(address: str, status: str, text: str) -> RecipientStatus:
-    return RecipientStatus(address, "failed", status, diagnostic=text)
-
-
-def _recipients(fields: list[tuple[str, bytes]]) -> tuple[str, ...]:
-    """The addresses of To, Cc and Bcc, each once.
-
-    :raises Malformed: none, or one that is no address. :raises TooLarge: too many.
-    """
-    found: dict[str, str] = {}
-    for name, value in fields:
-        if name not in ("to", "cc", "bcc"):
-            continue
-        for box in parse_mailboxes(value):
-            local, at, domain = box.address.rpartition("@")
-            if not (local and at and domain):
-                if box.address or box.name:
-                    raise Malformed(
-                        "A recipient has no valid address.", cause=f"{(box.address or box.name)[:200]!r}"
-                    )
-                continue
-            found.setdefault(fold_address(box.address), normalise_address(box.address))
-    if not found:
-        raise Malformed("The message has no recipient.")
-    if len(found) > MAX_RECIPIENTS:
-        raise TooLarge(f"A message may have {MAX_RECIPIENTS} recipients.")
-    return tuple(found.values())
+                self.auto_reply.answer(tx, sender, head, copies, done.numbers, now)
+        original = Original(sender, head, now, envelope.envid)
+        told = [one for one in unknown if one.notify != "NEVER"]
+        if told:
+            statuses = [one.status for one in told]
+            self.reporter.deliver(tx, self.reporter.failed(original, statuses, now), now)
+        arrived = arrivals(envelope)
+        if arrived:
+            self.reporter.deliver(tx, self.reporter.succeeded(original, arrived, now), now)
+        for to, status in left_out(envelope):
+            report = self.reporter.failed(evolve(original, sender=to), [status], now)
+            self.reporter.deliver(tx, report, now)
+        here = (one.address for one in recipients if one.mailbox_ids)
+        return (*here, *(one.status.final for one in unknown))

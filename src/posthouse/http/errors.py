@@ -35,8 +35,10 @@ STATUS: dict[type[errors.PosthouseError], int] = {
     errors.Conflict: 409,
     errors.BadSyncKey: 409,
     errors.OverQuota: 507,
+    errors.MailboxFull: 507,
     errors.TryLater: 503,
     errors.StorageFull: 503,
+    errors.SentTooMuch: 503,
     errors.TooManyAttempts: 503,
     errors.ConfigError: 500,
 }

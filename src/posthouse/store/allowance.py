@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from posthouse.errors import TryLater
+from posthouse.errors import SentTooMuch
 from posthouse.store.dialect import clean
 from posthouse.store.transaction import Transaction
 
@@ -32,7 +32,7 @@ class Allowance:
 def check(tx: Transaction, account_id: int, addresses: Sequence[str], allowance: Allowance, now: int) -> None:
     """May an account write to these (folded) addresses elsewhere now?
 
-    :raises TryLater: it has written to too many, or too many new ones, since yesterday.
+    :raises SentTooMuch: it has written to too many, or too many new ones, since yesterday.
     """
     if allowance.recipients:
         used = tx.value(
@@ -40,7 +40,7 @@ def check(tx: Transaction, account_id: int, addresses: Sequence[str], allowance:
             (account_id, now // _HOUR - 24),
         )
         if used + len(addresses) > allowance.recipients:
-            raise TryLater(
+            raise SentTooMuch(
                 "You have written to too many recipients today. Try again tomorrow.",
                 cause=f"account {account_id}: {used} and {len(addresses)} recipients in 24 hours",
                 after=3600,
@@ -54,7 +54,7 @@ def check(tx: Transaction, account_id: int, addresses: Sequence[str], allowance:
             "SELECT count(*) FROM written_to WHERE account_id = ? AND first > ?", (account_id, now - _DAY)
         )
         if fresh and used + fresh > allowance.new_recipients:
-            raise TryLater(
+            raise SentTooMuch(
                 "You have written to too many new recipients today. Try again tomorrow.",
                 cause=f"account {account_id}: {used} and {fresh} new recipients in 24 hours",
                 after=3600,

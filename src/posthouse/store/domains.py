@@ -106,6 +106,7 @@ def delete_domain(tx: Transaction, name: str) -> None:
     if other is not None:
         raise NotPermitted(f"The domain {other} stands for {name}; delete it first.")
     tx.execute("DELETE FROM dkim_key WHERE domain = ?", (name,))
+    tx.execute("DELETE FROM own_sts WHERE domain = ?", (name,))
     tx.execute("DELETE FROM closed_address WHERE address LIKE ? ESCAPE '!'", (like,))
     tx.execute("DELETE FROM send_grant WHERE address LIKE ? ESCAPE '!'", (like,))
     tx.execute("DELETE FROM domain WHERE name = ?", (name,))

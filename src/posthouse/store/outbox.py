@@ -36,6 +36,7 @@ __all__ = [
     "listing",
     "mark_delay_told",
     "next_due",
+    "of_message",
     "outbox_row",
     "prune",
     "release_leases",
@@ -86,6 +87,7 @@ class OutboxDraft:
     own: bool = False  # written here, so that its encoding may be changed for a peer
     priority: int = HUMAN
     require_tls: bool = False  # REQUIRETLS of RFC 8689
+    message: str = ""  # the submission that it came from, if that was held (``store.held``)
 
 
 def _row(row: tuple[Any, ...]) -> OutboxRow:
@@ -103,14 +105,15 @@ def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
         tx.value(
             "INSERT INTO outbox (account_id, body_id, size, sender, recipient, created, due, due_before, "
             "expires, smtputf8, eight_bit, envid, ret, notify, orcpt, trace, own, priority, require_tls, "
-            "domain, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "message, domain, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
             "CASE WHEN EXISTS (SELECT 1 FROM paused_domain WHERE domain = ?) THEN 'paused' ELSE 'due' END) "
             "RETURNING id",
             (
                 draft.account_id, draft.body_id, draft.size, clean(draft.sender), recipient, now,
                 draft.due, draft.due, draft.expires, int(draft.smtputf8), int(draft.eight_bit),
                 clean(draft.envid), clean(draft.ret), clean(draft.notify), clean(draft.orcpt), draft.trace,
-                int(draft.own), draft.priority, int(draft.require_tls), domain, domain,
+                int(draft.own), draft.priority, int(draft.require_tls), clean(draft.message),
+                domain, domain,
             ),
         )
     )  # fmt: skip
@@ -241,6 +244,14 @@ def listing(tx: Transaction, limit: int, *, finished: bool = False) -> list[Outb
     states = "'due', 'leased', 'held', 'paused'" + (", 'sent', 'failed'" if finished else "")
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE state IN ({states}) ORDER BY id LIMIT ?", (limit,)
+    )
+    return [_row(row) for row in rows]
+
+
+def of_message(tx: Transaction, message: str) -> list[OutboxRow]:
+    """What came of a submission that was held (``OutboxDraft.message``), finished or not."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE message = ? AND message <> '' ORDER BY id", (clean(message),)
     )
     return [_row(row) for row in rows]
 

@@ -1,161 +1,235 @@
-"""Where mail for an address goes: aliases, plus addresses, and the two names that every domain has.
+"""Where mail for an address goes: mailboxes, aliases, groups, forwarding, plus addresses, catch-all.
 
-RFC 5321 4.5.1 and RFC 2142: postmaster and abuse are always accepted.
+Promise: an address leads somewhere or is refused, never half of either; what leads in circles ends. In this order
+something is found: a closed address takes nothing; the domain that another one stands for; the address itself; the
+address without its ``+tag``; ``GROUP-owner``; postmaster and abuse; the catch-all of the domain.
+
+RFC 5321 4.5.1 and RFC 2142: postmaster and abuse are always accepted. RFC 5233: the tag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from typing import Any
 
-from posthouse.errors import Exists, NoSuchAccount, TooLarge, TryLater
-from posthouse.model import Recipient
-from posthouse.store.dialect import clean
-from posthouse.store.domains import is_local_domain
-from posthouse.store.people import Kind, forget_person, remember_person
+from attrs import define, field, frozen
+
+from posthouse.errors import NoSuchAccount, TryLater
+from posthouse.model import FolderType, MailGroup, Recipient
+from posthouse.store.aliases import MAX_TARGETS, add_alias, aliases, delete_alias
+from posthouse.store.dialect import clean, fold_name
+from posthouse.store.domains import is_local_domain, real_domain
+from posthouse.store.groups import group_of_alias, owner_of
+from posthouse.store.senders import owned_addresses
 from posthouse.store.transaction import Transaction
 
-__all__ = ["MAX_TARGETS", "add_alias", "aliases", "delete_alias", "owned_addresses", "route"]
+__all__ = [
+    "MAX_TARGETS",
+    "OWNER",
+    "add_alias",
+    "aliases",
+    "canonical",
+    "delete_alias",
+    "is_taken",
+    "owned_addresses",
+    "route",
+]
 
-#: addresses that one address may mean, all steps counted
-MAX_TARGETS = 200
 # RFC 5321 4.5.1, RFC 2142 section 4
 _ALWAYS = ("postmaster", "abuse")
+#: what an address of a group's owner ends in
+OWNER = "-owner"
+# account.forward
+_WITH_COPY = 2
 
 
-def add_alias(tx: Transaction, address: str, targets: Sequence[str], now: int) -> None:
-    """Let an address mean others, here or elsewhere.
+@frozen
+class _Box:
+    """A mailbox, and the tag with which it was found."""
 
-    :raises Exists: the address is taken. :raises NoSuchAccount: its domain is not ours, or no target.
-    :raises TooLarge: more than ``MAX_TARGETS``.
-    """
-    address = clean(address)
-    if not is_local_domain(tx, address.rpartition("@")[2]):
-        raise NoSuchAccount(f"The domain of {address} is not served here.")
-    if not targets:
-        raise NoSuchAccount("An alias needs a target.")
-    if len(targets) > MAX_TARGETS:
-        raise TooLarge(f"An alias may have {MAX_TARGETS} targets.")
-    taken = "SELECT 1 FROM account WHERE address = ? UNION ALL SELECT 1 FROM alias WHERE address = ?"
-    if tx.one(taken, (address, address)) is not None:
-        raise Exists(f"The address {address} exists already.")
-    alias_id = tx.value("INSERT INTO alias (address, created) VALUES (?, ?) RETURNING id", (address, now))
-    tx.many(
-        "INSERT INTO alias_target (alias_id, position, target) VALUES (?, ?, ?)",
-        [(alias_id, position, clean(target)) for position, target in enumerate(dict.fromkeys(targets))],
-    )
-    remember_person(tx, Kind.GROUP, address, "")
+    account_id: int
+    mailbox_id: int
+    forward: int
+    tag: str = ""
 
 
-def delete_alias(tx: Transaction, address: str) -> None:
-    """Forget an alias. :raises NoSuchAccount: there is none."""
-    alias_id = tx.value("DELETE FROM alias WHERE address = ? RETURNING id", (clean(address),))
-    if alias_id is None:
-        raise NoSuchAccount(f"There is no alias {address}.")
-    tx.execute("DELETE FROM alias_target WHERE alias_id = ?", (alias_id,))
-    forget_person(tx, address)
+@frozen
+class _Several:
+    """An alias or a group."""
+
+    targets: list[str]
+    group: MailGroup | None = None
 
 
-def aliases(tx: Transaction) -> list[tuple[str, tuple[str, ...]]]:
-    """Every alias with its targets, by address."""
-    found: dict[str, list[str]] = {}
-    for address, target in tx.execute(
-        "SELECT a.address, t.target FROM alias a JOIN alias_target t ON t.alias_id = a.id "
-        "ORDER BY a.address, t.position"
-    ):
-        found.setdefault(address, []).append(target)
-    return [(address, tuple(targets)) for address, targets in found.items()]
+@define
+class _Walk:
+    """What was found on the way from one address."""
+
+    mailboxes: dict[int, None] = field(factory=dict)
+    remote: dict[str, None] = field(factory=dict)
+    staying: dict[int, None] = field(factory=dict)
+    groups: dict[str, MailGroup] = field(factory=dict)
+    outside: bool = False  # something is reached without any group
+    tag: str = ""
 
 
-def owned_addresses(tx: Transaction, account_id: int) -> frozenset[str]:
-    """The primary address and every alias that points to it directly: what the account may send as."""
-    rows = tx.execute(
-        "SELECT address FROM account WHERE id = ? AND deleting = 0 UNION ALL "
-        "SELECT a.address FROM account c JOIN alias_target t ON t.target = c.address "
-        "JOIN alias a ON a.id = t.alias_id WHERE c.id = ? AND c.deleting = 0",
-        (account_id, account_id),
-    )
-    return frozenset(row[0] for row in rows)
+def canonical(tx: Transaction, folded: str) -> str:
+    """The address itself, or what it is in the domain that its own stands for."""
+    local, at, domain = folded.rpartition("@")
+    return f"{local}{at}{real_domain(tx, domain)}" if at else folded
 
 
 def route(tx: Transaction, folded_address: str) -> Recipient:
     """What an address means.
 
-    A disabled account behind an alias is passed over while others are left.
+    A disabled account gets its mail: only its owner is kept out.
 
-    :raises NoSuchAccount: a domain of ours, but nobody there.
-    :raises TryLater: only a disabled account, whose mail waits; groups of groups beyond ``MAX_TARGETS``.
+    :raises NoSuchAccount: a domain of ours, but nobody there, or closed.
+    :raises TryLater: groups of groups beyond ``MAX_TARGETS``.
     """
     address = clean(folded_address)
     if "@" not in address:
         # RFC 5321 4.5.1: RCPT TO:<postmaster> needs no domain.
-        domain = tx.value("SELECT name FROM domain ORDER BY id LIMIT 1")
+        domain = tx.value("SELECT name FROM domain WHERE alias_of = '' ORDER BY id LIMIT 1")
         if address not in _ALWAYS or domain is None:
             raise NoSuchAccount
         address = f"{address}@{domain}"
     if not is_local_domain(tx, address.rpartition("@")[2]):
         return Recipient(folded_address, remote=(address,))
-    mailboxes: dict[int, None] = {}
-    remote: dict[str, None] = {}
-    disabled = False
-    seen = {address}
-    waiting = [address]
-    while waiting:
-        current = waiting.pop(0)
-        if current != address and not is_local_domain(tx, current.rpartition("@")[2]):
-            remote[current] = None
-            continue
-        found = _local(tx, current)
-        if isinstance(found, list):
-            for target in found:
-                if target in seen:
-                    continue
-                if len(seen) > MAX_TARGETS:  # the address itself is one of them
-                    # Some of them without the others would lose mail in silence.
-                    raise TryLater(
-                        "The group is too large.",
-                        cause=f"{address} means over {MAX_TARGETS} others",
-                        after=3600,
-                    )
-                seen.add(target)
-                waiting.append(target)
-        elif found is not None:
-            mailbox_id, enabled = found
-            if enabled:
-                mailboxes[mailbox_id] = None
-            else:
-                disabled = True
-    if not mailboxes and not remote:
-        if disabled:
-            raise TryLater("The mailbox is disabled for now.", cause=f"{address} is disabled", after=3600)
+    walk = _walk(tx, address)
+    if not walk.mailboxes and not walk.remote:
         raise NoSuchAccount
-    return Recipient(folded_address, mailbox_ids=tuple(mailboxes), remote=tuple(remote))
+    groups = tuple(walk.groups.values())
+    # A tag names a folder of one reader, not of many.
+    alone = len(walk.mailboxes) == 1 and not walk.remote
+    return Recipient(
+        folded_address,
+        mailbox_ids=tuple(walk.mailboxes),
+        remote=tuple(walk.remote),
+        folder_id=_tagged_folder(tx, next(iter(walk.mailboxes)), walk.tag) if alone and walk.tag else 0,
+        groups=groups,
+        group=groups[0] if len(groups) == 1 and not walk.outside else None,
+        staying=tuple(walk.staying),
+    )
 
 
-def _local(tx: Transaction, address: str) -> tuple[int, bool] | list[str] | None:
-    """A mailbox and whether it is open, the targets of an alias, or None."""
-    local, _, domain = address.rpartition("@")
-    candidates = [address]
-    stem = local.partition("+")[0]
-    if stem and stem != local:
-        candidates.append(f"{stem}@{domain}")
-    for candidate in candidates:
-        row = tx.one(
-            "SELECT mailbox_id, enabled FROM account WHERE address = ? AND deleting = 0", (candidate,)
-        )
-        if row is not None:
-            return row[0], bool(row[1])
-        targets = tx.execute(
-            "SELECT t.target FROM alias a JOIN alias_target t ON t.alias_id = a.id WHERE a.address = ? "
-            "ORDER BY t.position",
-            (candidate,),
-        )
-        if targets:
-            return [target[0] for target in targets]
+def _walk(tx: Transaction, address: str) -> _Walk:
+    """Follow aliases, groups and forwarding to their ends.
+
+    Two accounts that forward to each other would send mail nowhere: then each of them keeps it.
+    """
+    walk = _Walk()
+    seen = {address}
+    waiting: deque[tuple[str, bool]] = deque([(address, False)])
+    while waiting:
+        current, grouped = waiting.popleft()
+        found = _local(tx, current) if is_local_domain(tx, current.rpartition("@")[2]) else current
+        targets: list[str] = []
+        if isinstance(found, str):
+            walk.remote[found] = None
+        elif isinstance(found, _Box):
+            walk.tag = found.tag
+            if found.forward and found.mailbox_id not in walk.staying:
+                walk.staying[found.mailbox_id] = None
+                targets = _forwarding(tx, found.account_id)
+            if not found.forward or found.forward == _WITH_COPY:
+                walk.mailboxes[found.mailbox_id] = None
+        elif found is not None:
+            targets = found.targets
+            if found.group is not None and not grouped:
+                walk.groups[found.group.address] = found.group
+                grouped = True
+        walk.outside = walk.outside or (not grouped and not isinstance(found, _Several))
+        for target in targets:
+            if target in seen:
+                continue
+            if len(seen) > MAX_TARGETS:  # the address itself is one of them
+                # Some of them without the others would lose mail in silence.
+                raise TryLater(
+                    "The group is too large.", cause=f"{address} means over {MAX_TARGETS} others", after=3600
+                )
+            seen.add(target)
+            waiting.append((target, grouped))
+    if not walk.mailboxes and not walk.remote:
+        walk.mailboxes.update(walk.staying)
+    return walk
+
+
+def _forwarding(tx: Transaction, account_id: int) -> list[str]:
+    rows = tx.execute("SELECT target FROM forwarding WHERE account_id = ? ORDER BY position", (account_id,))
+    return [row[0] for row in rows]
+
+
+def _local(tx: Transaction, address: str) -> _Box | _Several | None:
+    """A mailbox, the targets of an alias or group, or None."""
+    local, _, given = address.rpartition("@")
+    row: Any = tx.one("SELECT alias_of, catch_all FROM domain WHERE name = ?", (given,))
+    domain = given
+    if row is not None and row[0]:
+        # The domain's own addresses may be closed, too.
+        domain = row[0]
+        row = tx.one("SELECT alias_of, catch_all FROM domain WHERE name = ?", (domain,))
+    stem, _, tag = local.partition("+")
+    for name in (local, stem) if stem and stem != local else (local,):
+        if _is_closed(tx, f"{name}@{given}") or (domain != given and _is_closed(tx, f"{name}@{domain}")):
+            return None
+        found = _named(tx, f"{name}@{domain}", tag if name == stem else "")
+        if found is not None:
+            return found
+    if stem.endswith(OWNER):
+        owner = owner_of(tx, f"{stem.removesuffix(OWNER)}@{domain}")
+        if owner is not None:
+            return _Several([owner or f"postmaster@{domain}"])
     if stem in _ALWAYS:
-        row = tx.one(
-            "SELECT mailbox_id, enabled FROM account WHERE deleting = 0 AND enabled = 1 "
-            "ORDER BY admin DESC, id LIMIT 1"
+        box = tx.one(
+            "SELECT id, mailbox_id FROM account WHERE deleting = 0 AND enabled = 1 ORDER BY admin DESC, id LIMIT 1"
         )
-        if row is not None:
-            return row[0], bool(row[1])
+        if box is not None:
+            return _Box(box[0], box[1], 0)
+    if row is not None and row[1] and local:
+        return _Several([row[1]])
     return None
+
+
+def _named(tx: Transaction, address: str, tag: str) -> _Box | _Several | None:
+    row = tx.one("SELECT id, mailbox_id, forward FROM account WHERE address = ? AND deleting = 0", (address,))
+    if row is not None:
+        return _Box(row[0], row[1], row[2], tag)
+    rows = tx.execute(
+        "SELECT t.target, a.id FROM alias a JOIN alias_target t ON t.alias_id = a.id WHERE a.address = ? "
+        "ORDER BY t.position",
+        (address,),
+    )
+    if not rows:
+        return None
+    return _Several([each[0] for each in rows], group_of_alias(tx, rows[0][1], address))
+
+
+def _is_closed(tx: Transaction, address: str) -> bool:
+    return tx.one("SELECT 1 FROM closed_address WHERE address = ?", (address,)) is not None
+
+
+def _tagged_folder(tx: Transaction, mailbox_id: int, tag: str) -> int:
+    """The folder for mail that a tag names; 0 when the user does not want that, or has none of that name."""
+    found = tx.value(
+        "SELECT f.id FROM account a JOIN folder f ON f.mailbox_id = a.mailbox_id WHERE a.mailbox_id = ? "
+        "AND a.plus_folders = 1 AND f.name_key = ? AND f.type IN (?, ?) AND f.role IS NULL AND f.deleted = 0 "
+        "AND f.hidden = 0 ORDER BY f.number LIMIT 1",
+        (mailbox_id, fold_name(tag), int(FolderType.GENERIC), int(FolderType.USER_MAIL)),
+    )
+    return int(found or 0)
+
+
+def is_taken(tx: Transaction, address: str) -> bool:
+    """Does somebody have this (folded) address, or is it closed? What a catch-all gets is nobody's."""
+    local, _, domain = address.rpartition("@")
+    name = f"{local.partition('+')[0]}@{real_domain(tx, domain)}"
+    return (
+        tx.one(
+            "SELECT 1 FROM account WHERE address = ? UNION ALL SELECT 1 FROM alias WHERE address = ? "
+            "UNION ALL SELECT 1 FROM closed_address WHERE address = ?",
+            (name, name, name),
+        )
+        is not None
+        or local.partition("+")[0] in _ALWAYS
+    )
