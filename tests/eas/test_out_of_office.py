@@ -10,6 +10,7 @@ from posthouse.store.absence import MAX_MESSAGE, Absence, Message, State
 from posthouse.wbxml.tags import Settings as S
 from posthouse.wbxml.tree import E, Element
 from tests.eas.room import VERSIONS, Room
+from tests.support.store import NOW
 
 AUDIENCES = (S.AppliesToInternal, S.AppliesToExternalKnown, S.AppliesToExternalUnknown)
 
@@ -62,14 +63,15 @@ class GetTests(OofCase):
     def test_what_was_set_comes_back_at_every_version(self) -> None:
         """R783, R785-787, R793-796, R802-805, R826, R1106, R2251, R5866, R5867, R3532."""
         for version in VERSIONS:
-            messages = [message(one, f"For {number}") for number, one in enumerate(AUDIENCES)]
+            texts = ["Inside", "Outside", "Outside"]
+            messages = [message(one, text) for one, text in zip(AUDIENCES, texts, strict=True)]
             self.assertEqual(self.put(E(S.OofState, 1), *messages, version=version), "1")
             found = self.get(version=version)
             self.assertEqual(found.text(S.OofState), "1")
-            for number, node in enumerate(found.findall(S.OofMessage)):
+            for text, node in zip(texts, found.findall(S.OofMessage), strict=True):
                 self.assertEqual(
                     (node.text(S.Enabled), node.text(S.ReplyMessage), node.text(S.BodyType)),
-                    ("1", f"For {number}", "Text"),
+                    ("1", text, "Text"),
                 )
 
     def test_in_the_format_that_is_asked_for(self) -> None:
@@ -84,7 +86,8 @@ class GetTests(OofCase):
         self.assertIn("A &amp; B", html[1].text(S.ReplyMessage) or "")
         text = self.get("TEXT").findall(S.OofMessage)
         self.assertEqual((text[0].text(S.ReplyMessage) or "").strip(), "A & B")
-        self.assertEqual([node.text(S.BodyType) for node in text[:2]], ["Text", "Text"])
+        # As the client spells it: Microsoft's own cases compare with "TEXT".
+        self.assertEqual([node.text(S.BodyType) for node in text[:2]], ["TEXT", "TEXT"])
         kept = self.get(None).findall(S.OofMessage)
         self.assertEqual([node.text(S.BodyType) for node in kept[:2]], ["HTML", "Text"])
 
@@ -103,6 +106,21 @@ class SetTests(OofCase):
         found = self.get()
         self.assertEqual((found.text(S.OofState), found.find(S.StartTime)), ("1", None))  # R7544
         self.assertIsNone(self.kept().start)
+
+    def test_state_2_without_times_holds_until_further_notice(self) -> None:
+        """R4392, R4396; as every case of Microsoft's does. Times that are set stay."""
+        self.assertEqual(self.put(E(S.OofState, 2), message(AUDIENCES[0])), "1")
+        found = self.get()
+        self.assertEqual((found.text(S.OofState), found.find(S.StartTime)), ("2", None))
+        self.assertTrue(self.kept().is_on(NOW))
+        times = E(S.StartTime, "2026-12-24T12:00:00.000Z"), E(S.EndTime, "2027-01-02T08:00:00.000Z")
+        self.put(E(S.OofState, 2), *times)
+        self.assertEqual(self.put(E(S.OofState, 2)), "1")
+        self.assertEqual(self.get().text(S.EndTime), "2027-01-02T08:00:00.000Z")
+        self.assertFalse(self.kept().is_on(NOW))
+        self.put(E(S.OofState, 1))
+        self.put(E(S.OofState, 2))
+        self.assertIsNone(self.kept().end)
 
     def test_one_time_alone_is_2(self) -> None:
         """R2272, R3992, R5681, R5827."""
@@ -125,15 +143,15 @@ class SetTests(OofCase):
         self.assertEqual(kept.known, Message())
 
     def test_what_is_wrong(self) -> None:
-        """R5582 (5), R5583 (6), R5845 (2); R825 and R3785, R3517, R3526."""
+        """R5582, R5702 (5), R5583, R5385 (6), R5845 (2); R825 and R3785, R3517, R3526."""
         noon, later = "2026-12-24T12:00:00.000Z", "2026-12-25T12:00:00.000Z"
         cases: tuple[tuple[str, tuple[Element, ...]], ...] = (
             ("5", (E(S.OofState, 3),)),
             ("5", (E(S.OofState, "x"),)),
-            ("5", (E(S.OofState, 2),)),
             ("5", (E(S.OofState, 2), E(S.StartTime, "noon"), E(S.EndTime, later))),
             ("6", (E(S.OofState, 2), E(S.StartTime, later), E(S.EndTime, noon))),
             ("6", (E(S.OofState, 1), message(AUDIENCES[0]), message(AUDIENCES[0]))),
+            ("6", (message(AUDIENCES[1], "Known"), message(AUDIENCES[2], "Unknown"))),  # R5194
             ("5", (message(AUDIENCES[0], kind="RTF"),)),
             ("2", (message(AUDIENCES[0], kind=None),)),
             ("2", (E(S.OofMessage, E(S.Enabled, 1)),)),

@@ -50,6 +50,7 @@ async def answer(call: Call, asked: Element) -> Element:
 async def _get(call: Call, wish: Element) -> Element:
     kind = wish.find(S.BodyType)
     html = _format(kind) if kind is not None else None
+    said = kind.value.strip() if kind is not None else None
     mailbox = call.account.mailbox_id
     kept: Absence = await call.read(lambda tx: absence.absence_of(tx, mailbox))
     timed = kept.state == State.TIMED and kept.start is not None and kept.end is not None
@@ -59,11 +60,14 @@ async def _get(call: Call, wish: Element) -> Element:
         E(S.StartTime, write_moment(kept.start)) if timed and kept.start is not None else None,
         E(S.EndTime, write_moment(kept.end)) if timed and kept.end is not None else None,
         # One for each audience, also where nothing is set (R3504, R3505, R3522).
-        [_message(tag, kept.message(audience), html) for tag, audience in _AUDIENCES.items()],
+        [_message(tag, kept.message(audience), html, said) for tag, audience in _AUDIENCES.items()],
     )
 
 
-def _message(tag: str, message: Message, html: bool | None) -> Element:
+def _message(tag: str, message: Message, html: bool | None, said: str | None) -> Element:
+    """:param html: the format that was asked for, None for that of the message. :param said: its name as the client
+    spells it, which some compare letter by letter.
+    """
     as_html = message.html if html is None else html
     text = message.text
     if text and as_html != message.html:
@@ -74,7 +78,7 @@ def _message(tag: str, message: Message, html: bool | None) -> Element:
         E(S.Enabled, int(message.enabled)),
         E(S.ReplyMessage, text) if text else None,
         # R826, R1106
-        E(S.BodyType, "HTML" if as_html else "Text") if text else None,
+        E(S.BodyType, said or ("HTML" if as_html else "Text")) if text else None,
     )
 
 
@@ -85,12 +89,19 @@ async def _set(call: Call, change: Element) -> None:
         if audience in messages:
             raise StatusError(CONFLICTING, f"two messages for {audience.value}")  # R3526
         messages[audience] = message
+    known, unknown = messages.get(Audience.KNOWN), messages.get(Audience.UNKNOWN)
+    outside = {(one.text, one.html) for one in (known, unknown) if one is not None and one.text}
+    if len(outside) > 1:
+        # R5194, R5385: said at once to both kinds of people outside, it is the same.
+        raise StatusError(CONFLICTING, "two messages for people outside")
     state, start, end = _read_times(change)
     mailbox, now = call.account.mailbox_id, call.now()
 
     def keep(tx: Transaction) -> None:
         kept = absence.absence_of(tx, mailbox)
-        if state is not None:
+        # State 2 without times leaves those that are set.
+        same = state == kept.state == State.TIMED and start is None
+        if state is not None and not same:
             kept = evolve(kept, state=state, start=start, end=end)
         for audience, message in messages.items():
             kept = kept.with_message(audience, message)
@@ -114,7 +125,8 @@ def _read_times(change: Element) -> tuple[State | None, int | None, int | None]:
         # R3535: they may be there, and mean nothing.
         return state, None, None
     if first is None or last is None:
-        raise StatusError(INVALID, "OofState 2 without times")
+        # R4396, R2251: no error. The times that are set stay; without any it holds until further notice.
+        return state, None, None
     start, end = read_moment(first.value, INVALID), read_moment(last.value, INVALID)
     if end <= start:
         raise StatusError(CONFLICTING, "EndTime is not after StartTime")

@@ -71,7 +71,9 @@ class Message:
 
 @frozen
 class Absence:
-    """:ivar start: ms since the epoch, like ``end`` only where the state is TIMED. :ivar changed: when set."""
+    """:ivar start: ms since the epoch, like ``end`` only where the state is TIMED, and None when that side is open.
+    :ivar changed: when set.
+    """
 
     state: State = State.OFF
     start: int | None = None
@@ -94,7 +96,7 @@ class Absence:
     def is_on(self, now: int) -> bool:
         """Whether mail is answered at that moment."""
         if self.state == State.TIMED:
-            return self.start is not None and self.end is not None and self.start <= now < self.end
+            return (self.start is None or self.start <= now) and (self.end is None or now < self.end)
         return self.state == State.ON
 
 
