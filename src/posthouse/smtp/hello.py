@@ -17,6 +17,7 @@ from posthouse.errors import AuthFailed, Malformed, TooManyAttempts
 from posthouse.model import Account
 from posthouse.smtp import grammar
 from posthouse.smtp.auth import MECHANISMS, Challenge, Exchange
+from posthouse.smtp.future import announcement
 from posthouse.smtp.replies import AUTH_ERRORS, Refused, Reply, lines, reply
 from posthouse.smtp.session import AUTH, COMMAND, EXTENDED_LINE, OUT_OF_STEP, Session
 
@@ -149,6 +150,9 @@ class HelloSession(Session):
         }
         if self.settings.submission:
             found[b"DSN"] = None  # RFC 3461
+            if self.settings.hold_seconds:  # RFC 4865
+                limits = announcement(self.settings.hold_seconds, self.clock.seconds())
+                found[b"FUTURERELEASE"] = list(limits)
         if self.canStartTLS and not self.secure:
             found[b"STARTTLS"] = None  # RFC 3207
         if self.secure:

@@ -75,7 +75,7 @@ class MailSession(HelloSession):
             raise Refused(NEED_AUTH)
         if self.transaction is not None:
             raise Refused(NESTED_MAIL)
-        transaction = read_mail(rest, self.settings, self.extended, self.secure)
+        transaction = read_mail(rest, self.settings, self.extended, self.secure, self.clock.seconds())
         check = maybeDeferred(self.factory.intake.check_sender, transaction.sender, self.account)
         self.wait_for(check, lambda ignored: self._mail_ok(transaction))
 
@@ -270,6 +270,7 @@ class MailSession(HelloSession):
             body=transaction.body,
             envid=transaction.envid,
             ret=transaction.ret,
+            hold_until=transaction.hold_until,
             tls=self._tls_description(),
             require_tls=transaction.require_tls,
         )

@@ -31,6 +31,7 @@ class SmtpSettings:
     unknown_delay: float = 5.0  # before "no such user" while no recipient was good
     auth_delay: float = 1.0
     auth_failures: int = 3
+    hold_seconds: int = 60 * 86_400  # how far ahead mail may be sent off (RFC 4865); 0: not at all
     strict_pipelining: bool = True  # role mx: bytes behind EHLO or DATA before our reply are refused
 
     @property

@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 from posthouse.errors import Malformed
 from posthouse.interfaces import ISpool
 from posthouse.model import Recipient
-from posthouse.smtp import grammar
+from posthouse.smtp import future, grammar
 from posthouse.smtp.data import Chunk, DataIn
 from posthouse.smtp.replies import Refused, Reply, reply
 from posthouse.smtp.settings import SmtpSettings
@@ -28,6 +28,7 @@ class Transaction:
     body: str = "7BIT"
     envid: str = ""
     ret: str = ""
+    hold_until: int = 0  # ms; RFC 4865
     require_tls: bool = False
     recipients: dict[str, Recipient] = field(factory=dict)
     spool: ISpool | None = None
@@ -60,10 +61,13 @@ def _address(path: str, enhanced: str, utf8: bool, default_domain: str = "") -> 
         raise Refused(reply(501, enhanced, error.public)) from error
 
 
-def read_mail(rest: bytes, settings: SmtpSettings, extended: bool, secure: bool = False) -> Transaction:
+def read_mail(
+    rest: bytes, settings: SmtpSettings, extended: bool, secure: bool = False, now: float = 0.0
+) -> Transaction:
     """The argument of MAIL.
 
     :param extended: the client said EHLO, so parameters may be used. :param secure: inside TLS.
+    :param now: seconds since the epoch.
     :raises Refused: or NeedsUtf8, with their replies.
     """
     try:
@@ -76,6 +80,8 @@ def read_mail(rest: bytes, settings: SmtpSettings, extended: bool, secure: bool 
     for key, value in parameters.items():
         if key == "REQUIRETLS":
             _require_tls(transaction, value, secure)
+        elif key in future.KEYWORDS and settings.submission and settings.hold_seconds:
+            _hold(transaction, key, value, settings, now)
         else:
             _mail_parameter(transaction, key, value, settings)
     if path:
@@ -89,6 +95,15 @@ def _require_tls(transaction: Transaction, value: str | None, secure: bool) -> N
     if not secure:
         raise Refused(NEED_PRIVACY)  # RFC 8689 4.1: it was not offered in clear
     transaction.require_tls = True
+
+
+def _hold(transaction: Transaction, key: str, value: str | None, settings: SmtpSettings, now: float) -> None:
+    if transaction.hold_until:
+        raise _bad("HOLDFOR or HOLDUNTIL, not both")
+    try:
+        transaction.hold_until = future.release_time(key, value, settings.hold_seconds, now)
+    except Malformed as error:
+        raise _bad(error.public) from error
 
 
 def _mail_parameter(transaction: Transaction, key: str, value: str | None, settings: SmtpSettings) -> None:
