@@ -24,6 +24,7 @@ __all__ = [
     "Auth",
     "Config",
     "Delivery",
+    "Dns",
     "Eas",
     "Listen",
     "Log",
@@ -57,6 +58,21 @@ def _address(text: str) -> None:
 def _address_or_empty(text: str) -> None:
     if text:
         split_address(text)
+
+
+def _mailbox_or_empty(text: str) -> None:
+    if text and not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", text):
+        raise ValueError('must be an address, such as "tls-reports@example.org"')
+
+
+def _name_server(text: str) -> None:
+    address = text
+    if text.startswith("[") or text.count(":") == 1:
+        address, _ = split_address(text)
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise ValueError('must be an IP address, such as "127.0.0.1" or "[::1]:5353"') from None
 
 
 def split_route(text: str) -> tuple[str, str, str, int]:
@@ -250,6 +266,40 @@ class Delivery:
         _between(0, 1_000_000),
     )
     concurrency: int = _key(50, "Outgoing connections at one time, altogether.", _between(1, 500))
+    inside: tuple[str, ...] = _key(
+        (),
+        "Private networks that MX records and policy hosts of other domains may lead to; otherwise nobody's DNS "
+        "reaches your machines inside.",
+        _network,
+    )
+    dane: bool = _key(
+        True,
+        "Servers whose domain publishes TLSA records have to prove themselves by them (needs dns.trust_ad).",
+    )
+    mta_sts: bool = _key(True, "Servers whose domain has an MTA-STS policy have to keep to it.")
+    mta_sts_port: int = _key(
+        443, "Port of other domains' policy hosts; only tests have another.", _between(1, 65535)
+    )
+    tls_reports: str = _key(
+        "",
+        "Tell other domains once a day how TLS with their servers went, from this address of yours, such as "
+        '"tls-reports@example.org". Empty: never, and nothing is counted.',
+        _mailbox_or_empty,
+    )
+
+
+@frozen
+class Dns:
+    """Questions to the domain name system."""
+
+    servers: tuple[str, ...] = _key(
+        (), "Resolvers to ask, with or without a port; empty: those of /etc/resolv.conf.", _name_server
+    )
+    trust_ad: bool = _key(
+        False,
+        "Believe the resolvers that an answer was validated (DNSSEC), though they are on another machine; one on "
+        "this machine always is believed.",
+    )
 
 
 @frozen
@@ -349,6 +399,7 @@ class Config:
     tls: Tls = attrs.field(factory=Tls)
     smtp: Smtp = attrs.field(factory=Smtp)
     delivery: Delivery = attrs.field(factory=Delivery)
+    dns: Dns = attrs.field(factory=Dns)
     mailauth: Mailauth = attrs.field(factory=Mailauth)
     auth: Auth = attrs.field(factory=Auth)
     eas: Eas = attrs.field(factory=Eas)
@@ -388,6 +439,7 @@ SECTIONS: dict[str, type] = {
     "tls": Tls,
     "smtp": Smtp,
     "delivery": Delivery,
+    "dns": Dns,
     "mailauth": Mailauth,
     "auth": Auth,
     "eas": Eas,

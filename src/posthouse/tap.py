@@ -34,11 +34,12 @@ from posthouse.daemon.limits import raise_file_limit
 from posthouse.daemon.listeners import over_tls, own_addresses, stop_listening
 from posthouse.daemon.logs import LineObserver
 from posthouse.daemon.options import Options
+from posthouse.daemon.outward import WayOut, make_resolver, report_delay, tls_reports, way_out
 from posthouse.daemon.preflight import HeldPort, contexts, now
 from posthouse.daemon.stages import Stages
 from posthouse.daemon.systemd import notify, watchdog_seconds
 from posthouse.daemon.text import CatchUp
-from posthouse.daemon.translate import eas_settings, fixed_routes, smarthost_of
+from posthouse.daemon.translate import eas_settings
 from posthouse.daemon.watch import Watchdog
 from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.attempt import Sender
@@ -53,7 +54,6 @@ from posthouse.delivery.runner import Runner
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.submission import Submission
 from posthouse.demo.greeting import facts, greeting, withdraw, write_facts
-from posthouse.dns.resolver import system_resolver
 from posthouse.eas.endpoint import PATH as EAS_PATH
 from posthouse.eas.endpoint import Endpoint
 from posthouse.eas.live import live_view, recent_view
@@ -65,9 +65,7 @@ from posthouse.mailauth.dkim_sign import make_key
 from posthouse.mime.scan import Scanner
 from posthouse.model import News
 from posthouse.policy import PRESETS
-from posthouse.smtp.client import Relay, tcp_endpoints
 from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
-from posthouse.smtp.parking import Parking
 from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
 from posthouse.store import accounts, housekeeping, policies
@@ -103,6 +101,7 @@ class MailServer(Service):
         self.reactor = reactor
         self.stages = Stages()
         self.random = SystemRandom()
+        self.way: WayOut | None = None
 
     def setServiceParent(self, parent: Any) -> None:
         """Give twistd our log observer before it begins to log, unless it was told of another one."""
@@ -189,7 +188,7 @@ class MailServer(Service):
     def _mail(self) -> None:
         """The way in and the way out."""
         config, hostname = self.config, self.config.server.hostname
-        self.resolver = system_resolver(self.reactor, self.random)
+        self.resolver = make_resolver(config, self.reactor, self.random)
         spool_directory = config.directory / "spool"
         spool_directory.mkdir(mode=0o700, exist_ok=True)
 
@@ -243,6 +242,9 @@ class MailServer(Service):
             allowance=allowance,
         )
         sender = Sender(self.database, *self._way_out(), reporter, self.random, now, self.pool)
+        if self.way is not None:
+            sender.security = self.way.security
+            sender.report_delay = report_delay(config, self.random)
         self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
         self._mail_authentication()
 
@@ -264,27 +266,14 @@ class MailServer(Service):
             self.intake.signer = self.outbox.signer = self.runner.sender.signer = self.signer
 
     def _way_out(self) -> tuple[Any, Routes | None]:
-        """The relay and the routes; the demo catches mail for elsewhere unless a smarthost is named."""
+        """The relay and the routes; the demo catches mail for elsewhere unless it is told where that is."""
         delivery = self.config.delivery
-        if self.options.demo is not None and not delivery.smarthost:
+        if self.options.demo is not None and not (delivery.smarthost or delivery.inside):
             return Catcher(self.database, self.pool, self.reactor.seconds), None
         addresses = frozenset(own_addresses(self.options.held))
-        routes = Routes(
-            self.resolver,
-            frozenset([self.config.server.hostname.lower()]),
-            lambda: addresses,
-            smarthost_of(self.config),
-            delivery.port,
-            fixed_routes(self.config),
-        )
-        relay = Relay(
-            self.reactor,
-            tcp_endpoints(self.reactor),
-            self.config.server.hostname,
-            parking=Parking(self.reactor),
-        )
-        self.stages.started("connections", relay.close)
-        return relay, routes
+        self.way = way_out(self.config, self.reactor, self.resolver, self.database, addresses, now)
+        self.stages.started("connections", self.way.relay.close)
+        return self.way.relay, self.way.routes
 
     def _phones(self) -> None:
         """Everything behind HTTPS."""
@@ -387,13 +376,18 @@ class MailServer(Service):
             self._say_warnings(self.certificates.reload_if_changed())
             return 0
 
+        chores = [
+            Chore("full text", self.text.step, every=1.0, pause=0.05),
+            Chore("housekeeping", sweep, every=60.0),
+            Chore("certificate", certificate, every=3600.0),
+        ]
+        if self.way is not None:
+            reports = tls_reports(self.config, self.way, self.runner.sender, self.pool, self.random, now)
+            if reports is not None:
+                chores.append(Chore("TLS reports", reports.step, every=600.0))
         self.chores = Chores(
             self.reactor,
-            [
-                Chore("full text", self.text.step, every=1.0, pause=0.05),
-                Chore("housekeeping", sweep, every=60.0),
-                Chore("certificate", certificate, every=3600.0),
-            ],
+            chores,
             # A burst of mail goes first; what it left is indexed afterwards.
             busy=lambda: self.database.waiting > 0,
         )
