@@ -29,6 +29,7 @@ __all__ = [
     "Listen",
     "Log",
     "Mailauth",
+    "Mailboxes",
     "Server",
     "Smtp",
     "Tls",
@@ -226,6 +227,17 @@ class Smtp:
 
 
 @frozen
+class Mailboxes:
+    """What one user may keep."""
+
+    quota: int = _key(
+        0,
+        "Bytes of a mailbox, unless its user has a quota of his own (posthouse user quota). 0: no limit.",
+        _between(0, 1 << 50),
+    )
+
+
+@frozen
 class Delivery:
     """Mail going elsewhere."""
 
@@ -398,6 +410,7 @@ class Config:
     listen: Listen = attrs.field(factory=Listen)
     tls: Tls = attrs.field(factory=Tls)
     smtp: Smtp = attrs.field(factory=Smtp)
+    mailboxes: Mailboxes = attrs.field(factory=Mailboxes)
     delivery: Delivery = attrs.field(factory=Delivery)
     dns: Dns = attrs.field(factory=Dns)
     mailauth: Mailauth = attrs.field(factory=Mailauth)
@@ -438,6 +451,7 @@ SECTIONS: dict[str, type] = {
     "listen": Listen,
     "tls": Tls,
     "smtp": Smtp,
+    "mailboxes": Mailboxes,
     "delivery": Delivery,
     "dns": Dns,
     "mailauth": Mailauth,
