@@ -5,13 +5,13 @@ sender who makes his own DNS slow cannot escape the policy of somebody else's do
 by itself and the policy waits for nobody. A message is refused only where a domain in From asks for that and
 nothing aligned with it passed.
 
-Specifications: RFC 7208, RFC 6376, RFC 9989 5.3, RFC 8601.
+Specifications: RFC 7208, RFC 6376, RFC 9989 5.3, RFC 8601, RFC 8617.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -20,15 +20,15 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from posthouse.delivery.message import Message
-from posthouse.dns.codec import Answer, Status
+from posthouse.delivery.questions import Ask, Known, Window, nothing_known
 from posthouse.errors import NotAuthentic
-from posthouse.mailauth import dkim, dmarc, results, spf
+from posthouse.mailauth import arc, dkim, dmarc, results, spf
 from posthouse.mailauth.lookup import dns_name
-from posthouse.mime.addresses import parse_mailboxes
+from posthouse.mime.addresses import fold_address, parse_mailboxes
 from posthouse.mime.headers import values_of
 from posthouse.model import Envelope
 
-__all__ = ["Verdict", "Verifier", "authors_of", "feed_body"]
+__all__ = ["Verdict", "Verifier", "author_of", "authors_of", "feed_body"]
 
 _SLICE = 65_536
 _INLINE = 262_144
@@ -36,17 +36,8 @@ _MAX_AUTHORS = 8
 _MAX_HOSTS = 4096
 _HOST_LIFE = 60.0  # seconds
 _ORDER = ("none", "quarantine", "reject")
-_LATE = Answer(Status.FAILED, detail="out of time")
 
 _log = Logger()
-
-Ask = Callable[[str, str], Deferred[Answer]]
-Known = Callable[[str, str], "Answer | None"]
-
-
-def _nothing(name: str, kind: str) -> None:
-    """What a resolver without memory knows."""
-
 
 class Sink(Protocol):
     """What reads a body block by block."""
@@ -56,10 +47,19 @@ class Sink(Protocol):
 
 @frozen
 class Verdict:
-    """``trace`` holds the header lines to put in front; ``junk`` asks for the Junk folder."""
+    """``trace`` holds the header lines to put in front; ``junk`` asks for the Junk folder, ``reason`` says why.
+
+    :ivar author: the folded address in From, where there is one alone. :ivar authentic: it was shown to be his.
+    :ivar spf: the result for MAIL FROM. :ivar signed: some signature is valid.
+    """
 
     trace: bytes = b""
     junk: bool = False
+    reason: str = ""
+    author: str = ""
+    authentic: bool = False
+    spf: str = "none"
+    signed: bool = False
 
 
 async def feed_body(message: Message, sink: Sink, pool: Any) -> None:
@@ -80,6 +80,18 @@ def authors_of(head: bytes) -> list[str]:
     return list(found)
 
 
+def author_of(head: bytes) -> str:
+    """The folded address in From; "" when there are none or several."""
+    values = values_of(head, b"from")
+    return _author(values[0]) if len(values) == 1 else ""
+
+
+@lru_cache(maxsize=2048)
+def _author(value: bytes) -> str:
+    boxes = parse_mailboxes(value)
+    return fold_address(boxes[0].address) if len(boxes) == 1 and "@" in boxes[0].address else ""
+
+
 @lru_cache(maxsize=2048)
 def _domains(value: bytes) -> tuple[str, ...]:
     found = []
@@ -90,71 +102,6 @@ def _domains(value: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _Known:
-    """An answer that is there: to await it is not to wait."""
-
-    __slots__ = ("answer",)
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-
-    def __await__(self) -> Generator[Any, Any, Answer]:
-        return self.answer
-        yield
-
-
-@define(eq=False)
-class _Window:
-    """Lookups that all end at a moment, answered or not. No timer is made for what is known already."""
-
-    ask: Ask
-    known: Known
-    clock: Any
-    seconds: float
-    _pending: dict[Deferred[Answer], Deferred[Answer]] = field(factory=dict, init=False)
-    _timer: Any = field(default=None, init=False)
-    _closed: bool = field(default=False, init=False)
-
-    def __call__(self, name: str, kind: str) -> Awaitable[Answer]:
-        known = self.known(name, kind)
-        if known is not None:
-            return _Known(known)
-        try:
-            asked = self.ask(name, kind)
-        except Exception:
-            _log.failure("a lookup broke", event="mailauth.broken", name=name)
-            return _Known(_LATE)
-        answer: Deferred[Answer] = Deferred()
-        self._pending[asked] = answer
-        asked.addErrback(lambda _: _LATE)
-        asked.addCallback(self._answered, asked)
-        if asked in self._pending:
-            if self._closed:
-                self._give_up(asked)
-            elif self._timer is None:
-                self._timer = self.clock.callLater(self.seconds, self.close)
-        return answer
-
-    def _answered(self, answer: Answer, asked: Deferred[Answer]) -> None:
-        waiting = self._pending.pop(asked, None)
-        if waiting is not None:
-            waiting.callback(answer)
-
-    def _give_up(self, asked: Deferred[Answer]) -> None:
-        waiting = self._pending.pop(asked)
-        asked.cancel()
-        waiting.callback(_LATE)
-
-    def close(self) -> None:
-        """No answer is waited for any longer."""
-        self._closed = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        for asked in list(self._pending):
-            if asked in self._pending:
-                self._give_up(asked)
-
-
 @define(eq=False)
 class Verifier:
     """:param ask: ``lookup`` of the resolver. :param clock: IReactorTime. :param hostname: ours, the authserv-id.
@@ -162,6 +109,7 @@ class Verifier:
     :param known: what the resolver can say without asking.
     :param enforce: False: DMARC is reported, nothing is refused or put aside.
     :param trusted: networks whose mail is not looked at; loopback never is.
+    :param sealers: domains whose chains (ARC) may soften what a policy asks for.
     :param patience: seconds for what the sender's DNS says; a quarter of it more for the last questions.
     """
 
@@ -171,8 +119,9 @@ class Verifier:
     hostname: str
     enforce: bool = True
     trusted: Sequence[str] = ()
+    sealers: frozenset[str] = frozenset()
     patience: float = 8.0
-    known: Known = _nothing
+    known: Known = nothing_known
     _networks: list[Any] = field(init=False)
     _hosts: dict[tuple[str, str], tuple[float, spf.SpfResult]] = field(factory=dict, init=False)
 
@@ -195,7 +144,7 @@ class Verifier:
 
         :raises NotAuthentic: a domain in From wants it refused.
         """
-        window = _Window(self.ask, self.known, self.clock, self.patience)
+        window = Window(self.ask, self.known, self.clock, self.patience)
         try:
             return await self._check(envelope, message, window)
         except NotAuthentic:
@@ -207,11 +156,12 @@ class Verifier:
         finally:
             window.close()
 
-    async def _check(self, envelope: Envelope, message: Message, window: _Window) -> Verdict:
+    async def _check(self, envelope: Envelope, message: Message, window: Window) -> Verdict:
         now = int(self.clock.seconds())
         authors = authors_of(message.head)
         signed = dkim.signatures(message.head)
-        hashes = dkim.BodyHashes(signed)
+        chain = arc.chain(message.head)
+        hashes = dkim.BodyHashes(signed, *([chain.newest] if chain.newest is not None else []))
         options: dict[str, Any] = {"receiver": self.hostname, "now": now}
         peer, helo = envelope.peer, envelope.helo
         jobs: list[Any] = [dmarc.discover(author, window) for author in authors[:_MAX_AUTHORS]]
@@ -224,6 +174,7 @@ class Verifier:
             if hashes:
                 await feed_body(message, hashes, self.pool)
             signers = await dkim.verify(signed, hashes, window, now) if signed.found else []
+            earlier = await arc.verify(chain, hashes, window) if chain else arc.ArcResult("none")
             answers = [await one for one in waiting]
         except BaseException:
             for one in waiting:
@@ -239,9 +190,29 @@ class Verifier:
                 evolve(one, disposition="quarantine") if one.disposition == "reject" else one
                 for one in verdicts
             ]
-        return self._verdict(envelope, authors, senders, signers, verdicts)
+        if earlier.result == "pass":
+            verdicts = [self._softened(one, earlier) for one in verdicts]
+        found = self._verdict(envelope, authors, senders, signers, verdicts, earlier)
+        mailbox = author_of(message.head) if len(authors) == 1 else ""
+        return evolve(
+            found,
+            author=mailbox,
+            authentic=bool(mailbox) and all(one.result == "pass" for one in verdicts),
+            spf=senders[-1].result,
+            signed=any(one.result == "pass" for one in signers),
+        )
 
-    async def _host(self, peer: str, helo: str, window: _Window, options: dict[str, Any]) -> spf.SpfResult:
+    def _softened(self, verdict: dmarc.DmarcResult, earlier: arc.ArcResult) -> dmarc.DmarcResult:
+        """One step milder where hosts that we trust vouch for what the first of them saw (RFC 8617 7.2.1)."""
+        if verdict.disposition == "none" or not self.sealers or not set(earlier.sealers) <= self.sealers:
+            return verdict
+        if not arc.says_pass(earlier.reports[0], verdict.author):
+            return verdict
+        milder = _ORDER[_ORDER.index(verdict.disposition) - 1]
+        why = f"{earlier.sealers[-1]} vouches for the message" if milder == "none" else ""
+        return evolve(verdict, disposition=milder, reason=why or verdict.reason)
+
+    async def _host(self, peer: str, helo: str, window: Window, options: dict[str, Any]) -> spf.SpfResult:
         """The HELO identity, once a minute for one that sends much."""
         key, now = (peer, helo), self.clock.seconds()
         kept = self._hosts.get(key)
@@ -265,7 +236,7 @@ class Verifier:
         mail_from = senders[-1]
         identifiers = [dmarc.Identifier("spf", mail_from.domain, mail_from.result)]
         identifiers += [dmarc.Identifier("dkim", one.domain, one.result) for one in signers if one.domain]
-        window = _Window(self.ask, self.known, self.clock, self.patience / 4)
+        window = Window(self.ask, self.known, self.clock, self.patience / 4)
         try:
             return [await dmarc.evaluate(policy, identifiers, window) for policy in policies]
         finally:
@@ -278,6 +249,7 @@ class Verifier:
         senders: Sequence[spf.SpfResult],
         signers: Sequence[dkim.DkimResult],
         verdicts: list[dmarc.DmarcResult],
+        earlier: arc.ArcResult,
     ) -> Verdict:
         if not authors:
             verdicts = [dmarc.DmarcResult("permerror", reason="no author")]
@@ -305,9 +277,9 @@ class Verifier:
                 cause=f"from {envelope.peer} with MAIL FROM <{envelope.sender[:200]}>",
             )
         trace = results.authentication_results(
-            self.hostname, senders, signers, verdicts, utf8=envelope.smtputf8, sender=envelope.sender
+            self.hostname, senders, signers, verdicts, earlier, utf8=envelope.smtputf8, sender=envelope.sender
         )
         if not self.enforce or worst.disposition != "quarantine":
             return Verdict(trace)
         why = worst.reason or f"{worst.author} asks to put mail aside that fails DMARC"
-        return Verdict(trace + results.reason_field(why), junk=True)
+        return Verdict(trace, junk=True, reason=why)

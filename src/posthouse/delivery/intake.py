@@ -35,7 +35,9 @@ from posthouse.delivery.envelope import (
 )
 from posthouse.delivery.message import Message, message_of_spooled
 from posthouse.delivery.posting import authors_of, without_junk
+from posthouse.delivery.sifting import NOTHING, Sifter
 from posthouse.delivery.signing import Signer
+from posthouse.delivery.sorting import Letter, Plan
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import NoSuchThing, NotPermitted, StorageFull, TryLater
 from posthouse.interfaces import IDatabase, IMailIntake, ISpool
@@ -82,6 +84,7 @@ class Intake:
     :param auto_reply: answers for readers who are away.
     :param verifier: looks at mail of strangers. :param signer: signs what our users send elsewhere.
     :param allowance: what one account may send in a day.
+    :param sifter: what is junk, and what the readers' rules want.
     :param reporter: tells those who asked (NOTIFY=SUCCESS) that their mail was delivered here.
     """
 
@@ -99,6 +102,7 @@ class Intake:
     signer: Signer | None = None
     reporter: Reporter | None = None
     allowance: Allowance = field(factory=Allowance)
+    sifter: Sifter | None = None
     _looked: float = field(default=-_LOOK_AGAIN, init=False)
     _free: int = field(default=0, init=False)
 
@@ -159,9 +163,16 @@ class Intake:
         else:
             message = message_of_spooled(spooled)
         check_hops(message.head, [one.address for one in envelope.recipients if is_forwarded(one)])
+        stranger = self.verifier is not None and self.verifier.concerns(envelope)
+        asked = self.sifter.begin(envelope, message, name, stranger) if self.sifter is not None else None
         verdict = Verdict()
-        if self.verifier is not None and self.verifier.concerns(envelope):
-            verdict = await self.verifier.check(envelope, message)
+        if stranger and self.verifier is not None:
+            try:
+                verdict = await self.verifier.check(envelope, message)
+            except BaseException:
+                if asked is not None:
+                    asked.cancel()
+                raise
         # RFC 8601 5: nobody else speaks in our name. The signatures above were over what came.
         head = remove_foreign(message.head, self.hostname)
         if head is not message.head:
@@ -189,12 +200,16 @@ class Intake:
         if not message.head:
             added += b"\r\n"  # a body without any header: keep it from running into ours
         draft = await self.pool.run(message.draft, now, added) if in_file else message.draft(now, added)
+        sifted = NOTHING
+        if self.sifter is not None:
+            sifted = await self.sifter.sift(asked, envelope, message, draft, verdict, stranger, now)
         body = await keep_body(self.database, self.pool, message, now)
         trace = verdict.trace + received_line(envelope, self.hostname, name, now) + added
-        if verdict.junk:
-            kept_here = tuple(map(without_junk, envelope.recipients))
-            envelope = evolve(envelope, recipients=kept_here)
-        copies = local_copies(envelope, trace, "junk" if verdict.junk else "", lists)
+        if verdict.junk or sifted.junk:
+            kept = tuple(map(without_junk, envelope.recipients))
+            envelope = evolve(envelope, recipients=kept)
+        copies = sifted.judged(local_copies(envelope, trace, lists=lists), verdict)
+        letter = Letter(message, draft, envelope.sender, trace, added, sifted.text)
         if self.signer is not None and envelope.account_id is not None and is_sent_on(envelope):
             trace = await self.signer.fields(message, added, now) + trace
         priority = priority_of(message, envelope)
@@ -214,11 +229,17 @@ class Intake:
             else ()
         )
 
-        def store(tx: Any) -> delivery.Delivered:
+        def store(tx: Any) -> tuple[delivery.Delivered, list[str]]:
             if envelope.account_id is not None and elsewhere:
                 allowance.check(tx, envelope.account_id, elsewhere, self.allowance, now)
                 allowance.note(tx, envelope.account_id, elsewhere, now)
-            done = delivery.deliver(tx, body, draft, copies, envelope.sender, rows, now, dedupe=dedupe)
+            plan = Plan(tuple(copies))
+            if self.sifter is not None:
+                plan = self.sifter.plan(tx, sifted, letter, copies)
+            done = delivery.deliver(tx, body, draft, plan.copies, envelope.sender, rows, now, dedupe=dedupe)
+            kept_here = []
+            if self.sifter is not None and plan:
+                kept_here = self.sifter.sorter.send_on(tx, letter, plan, done, now)
             if envelope.account_id is not None and (any(done.numbers) or done.outbox_ids):
                 note_acquaintances(tx, envelope.account_id, people, now)
             if receipt is not None and self.reporter is not None and (any(done.numbers) or done.outbox_ids):
@@ -228,11 +249,12 @@ class Intake:
                     self.reporter.deliver(tx, refusal, now)
             if self.auto_reply is not None and not verdict.junk:
                 head = added + message.head
-                self.auto_reply.answer(tx, envelope.sender, head, copies, done.numbers, now)
-            return done
+                numbers = done.numbers[: len(copies)]  # what rules laid beside them is no other arrival
+                self.auto_reply.answer(tx, envelope.sender, head, copies, numbers, now)
+            return done, kept_here
 
         try:
-            delivered = await self.database.write(store)
+            delivered, notes = await self.database.write(store)
         except NoSuchThing as error:
             # A mailbox went away between RCPT and now. The next attempt hears so at RCPT.
             self.directory.forget()
@@ -249,6 +271,8 @@ class Intake:
             duplicates=delivered.duplicates,
             message_id=draft.message_id,
         )
+        for note in notes:
+            _log.info("{queue_id} {note}", event="rules.not_sent_on", queue_id=name, note=note)
         return name
 
     async def _hold(

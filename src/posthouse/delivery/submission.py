@@ -32,7 +32,9 @@ from posthouse.delivery.envelope import arrivals, left_out, list_heads, local_co
 from posthouse.delivery.intake import MIN_FREE, is_eight_bit, priority_of
 from posthouse.delivery.message import Message, message_of
 from posthouse.delivery.posting import authors_of
+from posthouse.delivery.sifting import Sifter
 from posthouse.delivery.signing import Signer
+from posthouse.delivery.sorting import Letter, Plan
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import (
     LoopDetected,
@@ -115,6 +117,7 @@ class Submission:
     auto_reply: AutoReply | None = None
     signer: Signer | None = None
     allowance: Allowance = field(factory=Allowance)
+    sifter: Sifter | None = None
 
     def submit(
         self,
@@ -319,9 +322,17 @@ class Submission:
         note_acquaintances(tx, account.id, people_of(parcel.message.fields, parcel.addresses), now)
         head = parcel.added + parcel.message.head
         if copies or rows:
-            done = delivery.deliver(tx, parcel.body, parcel.draft, copies, sender, rows, now, dedupe=False)
+            letter = Letter(parcel.message, parcel.draft, sender, trace, parcel.added)
+            plan = Plan(tuple(copies))
+            if self.sifter is not None:
+                plan = self.sifter.plan(tx, None, letter, copies)
+            done = delivery.deliver(
+                tx, parcel.body, parcel.draft, plan.copies, sender, rows, now, dedupe=False
+            )
+            if self.sifter is not None and plan:
+                self.sifter.sorter.send_on(tx, letter, plan, done, now)
             if self.auto_reply is not None:
-                self.auto_reply.answer(tx, sender, head, copies, done.numbers, now)
+                self.auto_reply.answer(tx, sender, head, copies, done.numbers[: len(copies)], now)
         original = Original(sender, head, now, envelope.envid)
         told = [one for one in unknown if one.notify != "NEVER"]
         if told:

@@ -131,6 +131,7 @@ ERRORS: dict[type[PosthouseError], Status] = {
     errors.TryLater: Status.SERVER_ERROR_RETRY_LATER,
     errors.StorageFull: Status.SERVER_ERROR_RETRY_LATER,
     errors.SentTooMuch: Status.SEND_QUOTA_EXCEEDED,
+    errors.ComeAgain: Status.SERVER_ERROR_RETRY_LATER,
     errors.TooManyAttempts: Status.SERVER_ERROR_RETRY_LATER,
     errors.ConfigError: Status.SERVER_ERROR,
 }

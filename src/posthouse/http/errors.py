@@ -39,6 +39,7 @@ STATUS: dict[type[errors.PosthouseError], int] = {
     errors.TryLater: 503,
     errors.StorageFull: 503,
     errors.SentTooMuch: 503,
+    errors.ComeAgain: 503,
     errors.TooManyAttempts: 503,
     errors.ConfigError: 500,
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from posthouse.mailauth.arc import ArcResult
 from posthouse.mailauth.dkim import DkimResult
 from posthouse.mailauth.dmarc import DmarcResult
 from posthouse.mailauth.spf import SpfResult
@@ -34,6 +35,7 @@ def authentication_results(
     spf: Sequence[SpfResult],
     dkim: Sequence[DkimResult],
     dmarc: Sequence[DmarcResult],
+    arc: ArcResult | None = None,
     *,
     utf8: bool = False,
     sender: str = "",
@@ -57,6 +59,10 @@ def authentication_results(
             note = f"{note}, {verdict.reason}" if note else verdict.reason
         author = f" header.from={_value(verdict.author, utf8)}" if verdict.author else ""
         lines.append(f"dmarc={verdict.result}{_comment(note)}{author}")
+    if arc is not None and arc.result != "none":
+        # RFC 8617 6: the newest sealer first
+        note = ", ".join(f"i={number} {name}" for number, name in reversed([*enumerate(arc.sealers, 1)]))
+        lines.append(f"arc={arc.result}{_comment(arc.reason or note)}")
     return ("Authentication-Results: " + ";\r\n\t".join(lines) + "\r\n").encode("utf-8", "replace")
 
 

@@ -80,6 +80,7 @@ ERRORS: dict[type[BaseException], tuple[int, str]] = {
     errors.TryLater: (451, "4.3.0"),
     errors.StorageFull: (452, "4.3.1"),
     errors.SentTooMuch: (451, "4.7.1"),
+    errors.ComeAgain: (451, "4.7.1"),
     errors.TooManyAttempts: (454, "4.7.0"),
     errors.LoopDetected: (554, "5.4.6"),
     errors.ConfigError: (451, "4.3.5"),

@@ -15,6 +15,7 @@ from attrs import frozen
 from posthouse.errors import TooLarge
 from posthouse.junk.bayes import Learned
 from posthouse.junk.score import Reputation
+from posthouse.mime.addresses import fold_address
 from posthouse.model import Folder, FolderType
 from posthouse.store.dialect import clean
 from posthouse.store.rows import padded
@@ -69,6 +70,7 @@ class Lesson:
     structure: bytes
     subject: str
     sender: str  # the address in From
+    has_attachments: bool = False
 
 
 # Lessons
@@ -110,14 +112,25 @@ def note_folder(tx: Transaction, folder: Folder, junk: bool, limit: int) -> int:
 def lessons(tx: Transaction, limit: int) -> list[Lesson]:
     """What waits to be learned, oldest message first; marks of messages that are gone are passed over."""
     rows = tx.execute(
-        "SELECT i.id, i.mailbox_id, l.junk, d.junk, i.body_id, i.structure, i.subject, i.sender_address "
+        "SELECT i.id, i.mailbox_id, l.junk, d.junk, i.body_id, i.structure, i.subject, "
+        "i.sender_address, i.has_attachments "
         "FROM junk_lesson l JOIN item i ON i.id = l.item_id LEFT JOIN junk_learned d ON d.item_id = i.id "
         "ORDER BY l.item_id LIMIT ?",
         (limit,),
     )
     return [
-        Lesson(row[0], row[1], bool(row[2]), None if row[3] is None else bool(row[3]), *row[4:])
-        for row in rows
+        Lesson(
+            item,
+            box,
+            bool(junk),
+            None if before is None else bool(before),
+            body,
+            structure,
+            subject,
+            sender,
+            bool(has),
+        )
+        for item, box, junk, before, body, structure, subject, sender, has in rows
     ]
 
 
@@ -162,7 +175,7 @@ def _count(tx: Transaction, lesson: Lesson, found: Sequence[int], junk: bool, st
     tx.execute(
         f"UPDATE mailbox SET learned_{column} = max(learned_{column} + ?, 0) WHERE id = ?", (step, mailbox_id)
     )
-    sender = clean(lesson.sender).lower()
+    sender = clean(fold_address(lesson.sender))
     if sender:
         if step > 0:
             tx.execute(
