@@ -187,6 +187,36 @@ class AddTests(DraftCase):
         self.assertTrue(self.message(item).startswith(b"Date: "))
         self.assertEqual(item.sender_address, self.room.account.address)
 
+    def test_an_add_repeated_under_a_new_key_makes_no_second_draft(self) -> None:
+        """Its answer was lost, and the device began anew: the draft that is there is named to it, and kept."""
+        plan = data(to="b@example.org", subject="Plan", text="well", files=[file("f1")])
+        self.ask(add(plan, "7"))
+        (item,) = self.items()
+        self.phone = Mirror(self.room, FolderType.DRAFTS)
+        self.phone.sync()
+        answer = self.response(self.sync(add(plan, "7")))
+        assert answer is not None
+        self.assertEqual(answer.text(AirSync.ServerId), str(item.number))
+        self.assertEqual([one.number for one in self.items()], [item.number])
+        self.phone.held[item.number] = True
+        for other, name in ((plan, "8"), (data(to="b@example.org", subject="Plan", text="Well"), "7")):
+            self.assertNotEqual(self.made(other, name), item.number)
+        self.assertEqual(len(self.items()), 3)
+
+    def test_a_whole_message_added_again_is_known_by_its_id(self) -> None:
+        mime = b"From: a@example.org\r\nMessage-ID: <own@phone>\r\nDate: Wed, 01 Jul 2026 10:00:00 +0000\r\n\r\nhi\r\n"
+        first = self.made(data(mime=mime), "1")
+        self.sync(add(data(mime=mime), "2"))
+        self.assertEqual([one.number for one in self.items()], [first])
+        self.made(data(mime=mime.replace(b"hi", b"hello")), "3")
+        self.assertEqual(len(self.items()), 2)
+
+    def test_a_draft_that_was_written_on_is_not_mistaken_for_its_beginning(self) -> None:
+        plan = data(to="b@example.org", subject="Plan", text="well")
+        first = self.made(plan, "7")
+        self.sync(change(first, data(subject="Other")))
+        self.assertNotEqual(self.made(plan, "7"), first)
+
     def test_the_answer_names_conversation_and_attachments(self) -> None:
         """MS-ASEMAIL_R1184, R11850, R1190, R11910; MS-ASAIRS_R1336, R1368, R1001000."""
         answer = self.response(

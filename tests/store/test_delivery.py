@@ -43,6 +43,32 @@ class DeliveryTests(SynchronousTestCase):
     def rows(self, table: str) -> int:
         return int(self.db.read_now(lambda tx: tx.value(f"SELECT count(*) FROM {table}")))
 
+    def test_whoever_is_named_nowhere_got_it_as_a_blind_copy(self) -> None:
+        """MS-ASEMAIL 2.2.2.59; not what came by a list, and not the sender's own copy."""
+        names = '"Ann" <ANN@example.org>, x@else.example'
+        for fields, expected in (
+            ({"to": names}, ["", "bob@example.org", ""]),
+            ({"cc": names}, ["", "bob@example.org", ""]),
+            ({"to": names, "passed_on": True}, ["", "", ""]),
+            ({"to": names, "bcc": "c@example.org"}, ["c@example.org"] * 3),
+            ({"to": "a@b, " * 10_000}, ["", "", ""]),
+        ):
+            draft = ItemDraft(received=NOW, size=len(BODY), **fields)  # type: ignore[arg-type]
+            copies = (
+                self.copy(self.ann, trace=b"Received: x\r\n"),
+                self.copy(self.bob, trace=b"Received: x\r\n"),
+                self.copy(self.bob, trace=b"Date: x\r\n", folder_type=FolderType.SENT),
+            )
+            prepared = bodies.prepare(BODY)
+            done = self.db.write_now(
+                lambda tx, d=draft, c=copies, p=prepared: delivery.deliver(tx, p, d, c, "s@x", (), NOW)
+            )
+            found = [
+                self.db.read_now(lambda tx, c=copy, n=number: items.item_by_number(tx, c.mailbox_id, n))
+                for copy, number in zip(copies, done.numbers, strict=True)
+            ]
+            self.assertEqual([one.bcc for one in found if one is not None], expected)
+
     def test_one_body_serves_all_and_each_has_its_own_trace(self) -> None:
         done = self.deliver(
             self.copy(self.ann, trace=b"Return-Path: <a>\r\n"),

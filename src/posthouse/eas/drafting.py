@@ -82,6 +82,10 @@ class DraftAuthor:
             self._send(tx, prepared)
             return Written()
         assert prepared.draft is not None
+        there = items.fresh_draft(tx, folder.id, prepared.draft.message_id, prepared.draft.size)
+        if there:
+            # Its answer was lost, and the device began anew with the key: the draft is there, and as it says.
+            return Written(there, 0, prepared.files)
         number = items.add_item(tx, folder, prepared.draft, self._keep(tx, prepared), self.now, self.device)
         return Written(number, 0, prepared.files)
 

@@ -67,4 +67,5 @@ def draft_from(
         structure=dump_structure(root),
         thread_keys=tuple(thread_keys(summary)),
         sent_by=summary.sent_by,
+        passed_on=summary.passed_on,
     )

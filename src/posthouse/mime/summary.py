@@ -33,6 +33,7 @@ _WANTED = {
         "references", "importance", "x-priority", "priority", "x-msmail-priority", "list-id",
         "list-unsubscribe",
         "list-post", "auto-submitted", "precedence", "thread-topic", "x-auto-response-suppress",
+        "delivered-to", "resent-to", "x-forwarded-to", "x-original-to",
     )
 }  # fmt: skip
 _ID = re.compile(r"<([^<>\s]{1,998})>")
@@ -61,7 +62,8 @@ class Summary:
 
     ``sender`` is From as shown; ``to``, ``cc``, ``bcc``, ``reply_to`` are lists as shown, at most 32 KB.
     ``sent_by`` is Sender as shown, when it names somebody else than From. ``date`` is in ms since the epoch.
-    Identifiers have no angle brackets. ``importance`` is 0, 1 or 2.
+    Identifiers have no angle brackets. ``importance`` is 0, 1 or 2. ``passed_on`` says that it came by a list or was
+    sent on, so that its recipients need not be those that it names.
     """
 
     subject: str = ""
@@ -87,6 +89,7 @@ class Summary:
     auto_submitted: str = ""
     precedence: str = ""
     is_list: bool = False
+    passed_on: bool = False
 
 
 def summarise(root: Part, head: bytes, read: Read) -> Summary:
@@ -138,11 +141,15 @@ def summarise(root: Part, head: bytes, read: Read) -> Summary:
         _list_name(decode(list_id, 998)) if list_id else "",
         decode(auto, 100).lower() if auto else "",
         decode(precedence, 100).lower() if precedence else "",
-        bool(list_id or get("list-unsubscribe") or get("list-post")),
+        is_list := bool(list_id or get("list-unsubscribe") or get("list-post")),
+        is_list or any(name in values for name in _PASSED_ON),
     )
 
 
 _NOBODY = addresses.Mailbox("", "")
+
+#: Whoever sends a message on to others leaves one of these behind.
+_PASSED_ON = ("delivered-to", "resent-to", "x-forwarded-to", "x-original-to")
 
 
 def _collect(head: bytes) -> dict[str, bytes]:

@@ -27,6 +27,9 @@ _PLACED = (FolderType.SENT, FolderType.DELETED)
 #: ms within which the same message is a repeat
 REPEAT = 3600 * 1000
 
+#: Longer lists of recipients are not searched for one of them.
+_MOST_COMPARED = 30_000
+
 
 @frozen
 class Copy:
@@ -97,6 +100,8 @@ def deliver(
         if columns is None:
             columns = draft_columns(draft)
         own = copy.draft or draft
+        if copy.trace and not own.passed_on and _is_hidden(own, copy):
+            own = evolve(own, bcc=copy.recipient)
         folder_id, uid, rules = _count_in(tx, copy, own)
         number = insert_item(
             tx, copy.mailbox_id, folder_id, uid, own, columns if own is draft else draft_columns(own),
@@ -115,6 +120,17 @@ def deliver(
             ref = insert_body(tx, body, now)  # type: ignore[arg-type]
         outbox_ids.append(enqueue(tx, evolve(row, body_id=ref.id), now))
     return Delivered(tuple(numbers), tuple(outbox_ids), duplicates, ref)
+
+
+def _is_hidden(draft: ItemDraft, copy: Copy) -> bool:
+    """Whether somebody got a message that names him nowhere (MS-ASEMAIL 2.2.2.59); a Sent copy has no recipient."""
+    if copy.folder_type is FolderType.SENT or draft.bcc or len(draft.to) + len(draft.cc) > _MOST_COMPARED:
+        return False
+    recipient = copy.recipient.lower()
+    if not recipient.isascii() or "xn--" in recipient:
+        # Either form of the domain may stand in the header.
+        recipient = recipient[: recipient.rfind("@") + 1]
+    return bool(recipient) and recipient not in draft.to.lower() and recipient not in draft.cc.lower()
 
 
 def _is_first(tx: Transaction, sender: str, recipient: str, sha256: bytes, now: int) -> bool:

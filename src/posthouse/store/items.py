@@ -14,6 +14,7 @@ from typing import Any
 
 from posthouse.errors import NoSuchFolder, NoSuchItem, NotPermitted
 from posthouse.model import Flag, Folder, Item, ItemDraft
+from posthouse.store import junk
 from posthouse.store.changes import (
     added_since,
     changed_since,
@@ -27,7 +28,6 @@ from posthouse.store.changes import (
     leaving,
     marks,
 )
-from posthouse.store import junk
 from posthouse.store.dialect import clean
 from posthouse.store.numbers import LAST_NUMBER, next_number, no_number, tombstone_horizon, top_number
 from posthouse.store.rows import categories_json, draft_columns, flag_json
@@ -42,6 +42,7 @@ __all__ = [
     "count_in",
     "delete_item",
     "filling",
+    "fresh_draft",
     "gone",
     "gone_since",
     "insert_item",
@@ -108,6 +109,16 @@ def add_item(
         tx, folder.mailbox_id, folder.id, uid, draft, draft_columns(draft), draft.trace, body_id,
         read=draft.read, origin=origin,
     )  # fmt: skip
+
+
+def fresh_draft(tx: Transaction, folder_id: int, message_id: str, size: int) -> int:
+    """The draft with that Message-ID and size that nobody wrote anew since it was made; 0 for none."""
+    found = tx.value(
+        "SELECT number FROM item WHERE folder_id = ? AND draft = 1 AND message_id = ? AND size = ? "
+        "AND rest_no = number LIMIT 1",
+        (folder_id, clean(message_id), size),
+    )
+    return int(found or 0)
 
 
 def insert_item(

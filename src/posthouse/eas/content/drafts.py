@@ -1,17 +1,18 @@
 """A draft as ApplicationData, both ways (16.0 and above).
 
 Promise: what a device may write of a draft is read here and nowhere else; what is not mentioned stays as it is, an
-empty element clears, and what no draft may carry is item status 6. MS-ASEMAIL 2.2.2.9 (Bcc) and R1489, R14890, R14900, MS-ASAIRS
-2.2.2.2 and 2.2.2.21 (attachments that come and go). Bare numbers are MS-ASEMAIL.
+empty element clears, and what no draft may carry is item status 6. MS-ASEMAIL 2.2.2.9 (Bcc) and R1489, R14890,
+R14900, MS-ASAIRS 2.2.2.2 and 2.2.2.21 (attachments that come and go). Bare numbers are MS-ASEMAIL.
 """
 
 from __future__ import annotations
 
 import binascii
+import hashlib
 from typing import TYPE_CHECKING
 
 from posthouse.eas.ids import parse_file_reference
-from posthouse.eas.orders import CONVERSION, Order, Response
+from posthouse.eas.orders import CONVERSION, Order, Response, digest
 from posthouse.eas.statuses import StatusError
 from posthouse.mime import compose
 from posthouse.mime.dates import format_date
@@ -53,7 +54,7 @@ def read_draft(order: Order, message: bytes, number: int, call: Call) -> tuple[R
     text, html, whole = _body(data)
     if whole is not None:
         message = whole
-    fields = _missing(message, call)
+    fields = _missing(message, call, order)
     fields += [(name, value) for tag, name in _FIELDS if (value := _value(data, tag)) is not None]
     importance = _value(data, Email.Importance)
     if importance is not None:
@@ -74,7 +75,7 @@ def _value(data: Element, tag: str) -> str | None:
     return value
 
 
-def _missing(message: bytes, call: Call) -> list[tuple[str, str]]:
+def _missing(message: bytes, call: Call, order: Order) -> list[tuple[str, str]]:
     """The fields that every message has (RFC 5322 3.6), as far as this one lacks them."""
     there = {name for name, value in parse_headers(message[: compose.header_end(message)]) if value}
     account = call.account
@@ -87,8 +88,16 @@ def _missing(message: bytes, call: Call) -> list[tuple[str, str]]:
     if "from" not in there:
         found.append(("From", sender))
     if "message-id" not in there:
-        found.append(("Message-ID", f"<{call.services.random(12).hex()}@{domain}>"))
+        found.append(("Message-ID", f"<{_unique(call, order)}@{domain}>"))
     return found
+
+
+def _unique(call: Call, order: Order) -> str:
+    """The same for one and the same Add, so that its repetition under another SyncKey is recognised."""
+    if order.kind != "Add" or not order.client_id:
+        return call.services.random(12).hex()
+    named = f"{call.account.id}\0{call.device.id}\0{order.client_id}\0{digest(order)}"
+    return hashlib.sha256(named.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _body(data: Element) -> tuple[str | None, str | None, bytes | None]:

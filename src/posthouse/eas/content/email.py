@@ -300,8 +300,13 @@ def header_elements(item: Item, version: Version) -> list[Element]:
     elements.append(Element(Email.ThreadTopic, item.topic or item.subject))
     # Always: Android reads absence as low.
     elements.append(Element(Email.Importance, str(item.importance)))
-    if version >= (16, 0) and item.bcc and item.draft:
-        elements.append(Element(Email2.Bcc, item.bcc[:1024]))
+    if item.bcc:
+        if not item.draft:
+            # R649: only where it is so. What was delivered has a Received line; what was sent, others in its Bcc.
+            if version >= (14, 0) and b"Received: " in item.trace:
+                elements.append(Element(Email2.ReceivedAsBcc, "1"))
+        elif version >= (16, 0):
+            elements.append(Element(Email2.Bcc, item.bcc[:1024]))
     return elements
 
 
