@@ -47,6 +47,8 @@ from posthouse.delivery.authentication import Verifier
 from posthouse.delivery.bounce import Reporter
 from posthouse.delivery.catcher import Catcher
 from posthouse.delivery.directory import Directory
+from posthouse.delivery.fullness import Fullness
+from posthouse.delivery.holding import Holding
 from posthouse.delivery.intake import Intake, reserve_of
 from posthouse.delivery.lanes import Lanes
 from posthouse.delivery.routes import Routes
@@ -161,6 +163,7 @@ class MailServer(Service):
         """A change is committed: wake who waits for it."""
         if news.mailbox_id == QUEUE:
             self.runner.poke()
+            self.holding.poke()
             return
         self.text.heard()
         self.bus.publish(news)
@@ -183,7 +186,7 @@ class MailServer(Service):
             os.urandom(32),
             LoginSettings(cost=config.auth.bcrypt_cost),
         )
-        self.directory = Directory(self.database, self.reactor.seconds)
+        self.directory = Directory(self.database, self.reactor.seconds, quota=config.mailboxes.quota)
 
     def _mail(self) -> None:
         """The way in and the way out."""
@@ -246,6 +249,8 @@ class MailServer(Service):
             sender.security = self.way.security
             sender.report_delay = report_delay(config, self.random)
         self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
+        self.holding = Holding(self.outbox, self.reactor)
+        self.fullness = Fullness(self.database, reporter, config.mailboxes.quota)
         self._mail_authentication()
 
     def _mail_authentication(self) -> None:
@@ -334,6 +339,7 @@ class MailServer(Service):
             default_policy=self.config.eas.policy,
             make_key=lambda kind: self.hashing.run(make_key, kind),
             hostname=self.config.server.hostname,
+            quota=self.config.mailboxes.quota,
         )
         # We hold the database's lock: whatever lies there was left by a process that is dead.
         path.unlink(missing_ok=True)
@@ -379,6 +385,7 @@ class MailServer(Service):
         chores = [
             Chore("full text", self.text.step, every=1.0, pause=0.05),
             Chore("housekeeping", sweep, every=60.0),
+            Chore("full mailboxes", lambda: self.fullness.step(now()), every=60.0),
             Chore("certificate", certificate, every=3600.0),
         ]
         if self.way is not None:
@@ -396,6 +403,8 @@ class MailServer(Service):
         started = self.runner.start()
         started.addErrback(lambda failure: _log.failure("the queue did not start", failure))
         self.stages.started("queue", self.runner.stop)
+        self.holding.start()
+        self.stages.started("held mail", self.holding.stop)
         self.watchdog = Watchdog(
             self.reactor,
             lambda: notify(os.environ, "WATCHDOG=1"),

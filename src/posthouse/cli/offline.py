@@ -60,6 +60,7 @@ def _call(config: Config, name: str, arguments: dict[str, Any]) -> Any:
             make_key=made,
             hostname=config.server.hostname,
             default_policy=config.eas.policy,
+            quota=config.mailboxes.quota,
         )
         return wait(run(ports, name, arguments))
     finally:
