@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from posthouse.autodiscover.pox import MOBILESYNC
 from posthouse.autodiscover.resources import Places, routes
 from posthouse.errors import AuthFailed
 from posthouse.http.site import Router
@@ -47,11 +48,14 @@ class PoxTests(SynchronousTestCase):
         return found[1].decode()
 
     def test_a_phone_finds_its_server(self) -> None:
+        """R703: in the schema that it asked for."""
         for path in ("/autodiscover/autodiscover.xml", "/AutoDiscover/AutoDiscover.xml"):
             wire = self.post(REQUEST, GOOD, path=path)
             self.assertEqual((wire.status, wire.headers["content-type"]), (200, "text/xml; charset=utf-8"))
             self.assertIn(b"<Url>https://mail.example.org/Microsoft-Server-ActiveSync</Url>", wire.body)
             self.assertIn(b"<EMailAddress>ann@example.org</EMailAddress>", wire.body)
+            self.assertIn(b'<Response xmlns="%s">' % MOBILESYNC.encode(), wire.body)
+            self.assertNotIn(b"<ErrorCode>", wire.body)
             self.assertIn(b"Ann &amp; Co", wire.body)
 
     def test_nothing_is_said_without_credentials(self) -> None:
@@ -67,7 +71,11 @@ class PoxTests(SynchronousTestCase):
             self.assertEqual(self.post(REQUEST.replace("ann@", other), GOOD).body, own)
 
     def test_errors_have_the_commands_own_numbers(self) -> None:
+        """R703, R2285 to R2288: the schema that is wanted has to be one that is served."""
         self.assertEqual(self.code("<broken"), "600")
+        schema = REQUEST[REQUEST.index("<Acceptable") : REQUEST.index("</Request>")]
+        self.assertEqual(self.code(REQUEST.replace(schema, "")), "600")
+        self.assertEqual(self.code(REQUEST.replace(schema, schema.replace("mobilesync", "nobody"))), "601")
         self.assertEqual(self.code("x" * 70_000), "600")
         outlook = REQUEST.replace("mobilesync/responseschema/2006", "outlook/responseschema/2006a")
         self.assertEqual(self.code(outlook), "601")

@@ -48,6 +48,11 @@ class FindingRoom(Room):
         **people: str,
     ) -> Item:
         item = self.deliver(letter(subject, text, **people), where, received=received, read=read)
+        self.index()
+        return item
+
+    def index(self) -> None:
+        """Put the words of everything that was delivered into the index."""
         rows = self.db.read_now(lambda tx: search.to_index(tx, 100))
 
         def words(tx: Any, row: search.ToIndex) -> str:
@@ -56,7 +61,6 @@ class FindingRoom(Room):
 
         texts = self.db.read_now(lambda tx: [(row, words(tx, row)) for row in rows])
         self.db.write_now(lambda tx: search.index(tx, texts))
-        return item
 
     def make_folder(self, name: str, parent: int = 0) -> Folder:
         return self.db.write_now(

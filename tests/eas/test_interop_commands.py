@@ -80,7 +80,7 @@ class HierarchyTests(Base):
         self.assertEqual(self.hierarchy("nobody's").text(F.Status), "9")
 
     def test_the_recipient_cache_is_listed_from_14_on_and_stays_as_it_is(self) -> None:
-        """R4685; R100, R143, R4016."""
+        """R4685, R81, R100, R101, R141, R143, R4016, R5769."""
         for version in VERSIONS:
             answer = self.hierarchy(version=version)
             assert answer.root is not None

@@ -60,7 +60,7 @@ class MeetingCase(SynchronousTestCase):
 
 class DeclineTests(MeetingCase):
     def test_a_declined_invitation_goes_to_deleted_items(self) -> None:
-        """R4180, R837, R5725, R5374, R3807; R5072."""
+        """R4180, R837, R5725, R5374, R3807."""
         for version in VERSIONS:
             self.item = self.room.deliver(INVITATION)
             answer = self.post(self.answer(), version=version)

@@ -93,7 +93,7 @@ class ResolveTests(SynchronousTestCase):
         )
 
     def test_certificates(self) -> None:
-        """R856 to R858, R843, R849, R4302, R4304; expired ones and mini certificates are none."""
+        """R856, R857, R843, R849, R4302, R4304; expired ones and mini certificates are none."""
         leaf = issue("bob@example.org")
         self.certify("bob@example.org", leaf.der, issue("old", days=(-9, -1)).der, b"rubbish")
         for version in VERSIONS:
@@ -165,7 +165,7 @@ class ResolveTests(SynchronousTestCase):
         self.assertEqual(b64decode(found.text(R.Data) or ""), JPEG)
 
     def test_free_busy_times_cannot_be_retrieved_yet(self) -> None:
-        """R819, R4298, R4294, R4623; ignored where the version has none (R7262)."""
+        """R4298, R4294, R4623; ignored where the version has none (R7262)."""
         found = self.one("bob", E(R.Availability, START, END)).find(R.Recipient, R.Availability)
         assert found is not None
         self.assertEqual([(child.tag, child.value) for child in found.children], [(R.Status, "163")])
