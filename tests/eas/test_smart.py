@@ -135,6 +135,14 @@ class ReplyTests(Base):
         self.assertEqual(answer.text(ComposeMail.Status), "118")
         self.assertEqual(len(self.room.outbox.sent), 1)
 
+    def test_a_repetition_is_118_although_the_original_is_gone(self) -> None:
+        """Or its user, told that nothing was sent, would send it again (MS-ASCMD_R4848, R4850)."""
+        self.smart()
+        original = self.now()
+        self.room.db.write_now(lambda tx: items.delete_item(tx, original))
+        self.assertEqual(self.smart().text(ComposeMail.Status), "118")
+        self.assertEqual(len(self.room.outbox.sent), 1)
+
     def test_an_original_of_one_part_is_quoted(self) -> None:
         self.item = self.room.deliver(b"From: z@example.net\r\n\r\nAll of it.\r\n")
         self.smart()

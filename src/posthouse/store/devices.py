@@ -278,6 +278,15 @@ def remember_send(tx: Transaction, device_row_id: int, client_id: str, sha256: b
     return True
 
 
+def was_sent(tx: Transaction, device_row_id: int, client_id: str, sha256: bytes) -> bool:
+    """Whether `remember_send` knows this send."""
+    row = tx.one(
+        "SELECT 1 FROM device_send WHERE device = ? AND client_id = ? AND sha256 = ?",
+        (device_row_id, clean(client_id), sha256),
+    )
+    return row is not None
+
+
 def set_aside(
     tx: Transaction, device_row_id: int, folder_id: int, number: int, reason: str, now: int
 ) -> None:

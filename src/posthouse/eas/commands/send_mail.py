@@ -44,12 +44,22 @@ class SendMail(Command):
         if call.request.find(ComposeMail.AccountId) is not None:
             # R729: the only account of a user is the primary one, and that has no AccountId.
             raise StatusError(Status.INVALID_ACCOUNT_ID, "AccountId")
-        await submit(
-            call,
-            call.request.blob(ComposeMail.Mime) or b"",
-            call.request.find(ComposeMail.SaveInSentItems) is not None,
-            call.request.text(ComposeMail.ClientId) or "",
-        )
+        mime = call.request.blob(ComposeMail.Mime) or b""
+        client_id = call.request.text(ComposeMail.ClientId) or ""
+        await refuse_repetition(call, client_id, mime)
+        saves = call.request.find(ComposeMail.SaveInSentItems) is not None
+        await submit(call, mime, saves, client_id)
+
+
+async def refuse_repetition(call: Call, client_id: str, sent_as: bytes) -> None:
+    """To be asked before anything that may have changed since the first time: the original of an answer may be
+    gone, the day's allowance used up. What was sent is sent, or its user sends it again.
+
+    :raises StatusError: 118.
+    """
+    digest, row = hashlib.sha256(sent_as).digest(), call.device.id
+    if client_id and await call.read(lambda tx: devices.was_sent(tx, row, client_id, digest)):
+        raise StatusError(Status.MESSAGE_PREVIOUSLY_SENT, f"ClientId {client_id!r} again")
 
 
 async def submit(

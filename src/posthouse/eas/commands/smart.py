@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from posthouse.eas.call import Call
-from posthouse.eas.commands.send_mail import check_mime, submit
+from posthouse.eas.commands.send_mail import check_mime, refuse_repetition, submit
 from posthouse.eas.content.moments import read_moment
 from posthouse.eas.grammar import MANY, Child, Rule
 from posthouse.eas.ids import parse_number
@@ -87,6 +87,9 @@ class _Smart(Command):
     async def run(self, call: Call) -> None:
         wish = _from_query(call) if call.request is None else _from_document(call.request)
         check_mime(wish.mime)
+        named = "\0".join((self.name, wish.folder, wish.item, wish.long_id, ""))
+        sent_as = named.encode("utf-8", "replace") + wish.mime
+        await refuse_repetition(call, wish.client_id, sent_as)
         item = await self._source(call, wish)
         call.notes["source"] = item.number
         mime = wish.mime
@@ -107,7 +110,7 @@ class _Smart(Command):
             mime,
             wish.save,
             wish.client_id,
-            sent_as=b"\0".join((wish.mime, self.name.encode(), str(item.id).encode())),
+            sent_as=sent_as,
             then=mark,
         )
 
