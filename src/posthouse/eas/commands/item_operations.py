@@ -6,6 +6,7 @@ Fetch are its own; Range is answered only when it was asked for. The multipart f
 
 from __future__ import annotations
 
+import re
 import struct
 
 from attrs import define, field
@@ -31,6 +32,7 @@ from posthouse.wbxml.tree import E, Element
 #: MS-ASCMD 2.2.3.177.8
 OK = 1
 PROTOCOL_ERROR = 2
+BAD_LINK = 4
 NOT_FOUND = 6
 BAD_RANGE = 8
 UNKNOWN_STORE = 9
@@ -45,6 +47,9 @@ PARTLY = 17
 _MOST_OPERATIONS = 100
 
 MULTIPART = "application/vnd.ms-sync.multipart"
+
+#: MS-ASDOC 2.2.2.4: what a LinkId looks like.
+_LINK = re.compile(r"\\\\[^\\]+\\[^\\]|(?:https?|file)://[^/]+/.", re.IGNORECASE)
 
 _OPERATIONS = (I.Fetch, I.EmptyFolderContents, I.Move)
 
@@ -146,7 +151,7 @@ class ItemOperations(Command):
         if not store:
             return _refused(asked, PROTOCOL_ERROR)
         if store.strip().lower() != "mailbox":
-            return _refused(asked, UNKNOWN_STORE)
+            return _refused(asked, _library(asked, store))
         try:
             if asked.find(AirSyncBase.FileReference) is not None:
                 return await self._fetch_file(call, asked, parts)
@@ -251,6 +256,15 @@ def _refused(asked: Element, status: int) -> Element:
         E(I.Status, int(status)),
         [E(tag, text) for tag in names if (text := asked.text(tag))],
     )
+
+
+def _library(asked: Element, store: str) -> int:
+    """Why nothing comes from any other store: no library of documents is reached from here."""
+    link = asked.text(DocumentLibrary.LinkId)
+    if store.strip().lower().replace(" ", "") == "documentlibrary" and link is not None:
+        # R4156: neither a share of a server nor the address of a document.
+        return UNKNOWN_STORE if _LINK.match(link) else BAD_LINK
+    return UNKNOWN_STORE
 
 
 def _option(asked: Element, tag: str) -> str | None:
