@@ -37,6 +37,8 @@ from posthouse.daemon.options import Options
 from posthouse.daemon.outward import WayOut, make_resolver, report_delay, tls_reports, way_out
 from posthouse.daemon.preflight import HeldPort, contexts, now
 from posthouse.daemon.stages import Stages
+from posthouse.daemon.sts import PATH as STS_PATH
+from posthouse.daemon.sts import StsResource
 from posthouse.daemon.systemd import notify, watchdog_seconds
 from posthouse.daemon.text import CatchUp
 from posthouse.daemon.translate import eas_settings
@@ -271,9 +273,9 @@ class MailServer(Service):
             self.intake.signer = self.outbox.signer = self.runner.sender.signer = self.signer
 
     def _way_out(self) -> tuple[Any, Routes | None]:
-        """The relay and the routes; the demo catches mail for elsewhere unless it is told where that is."""
+        """The relay and the routes; the demo catches mail for elsewhere unless a smarthost is named."""
         delivery = self.config.delivery
-        if self.options.demo is not None and not (delivery.smarthost or delivery.inside):
+        if self.options.demo is not None and not delivery.smarthost:
             return Catcher(self.database, self.pool, self.reactor.seconds), None
         addresses = frozenset(own_addresses(self.options.held))
         self.way = way_out(self.config, self.reactor, self.resolver, self.database, addresses, now)
@@ -295,6 +297,7 @@ class MailServer(Service):
         )
         self._check_policy(eas.policy)
         router = Router({"": Front(), EAS_PATH: Endpoint(services)})
+        router.add(STS_PATH, StsResource(self.database, self.pool, config.server.hostname))
         places = Places(self._base())
         for prefix, resource in autodiscover_routes(self.authenticator, places, self.pool, now).items():
             router.add(prefix, resource)

@@ -3,7 +3,8 @@
 Promise: a domain and its two DKIM keys are added in one transaction; what ``domain dns`` prints can be pasted
 into a zone file as it is.
 
-Specifications: RFC 1035 5 (zone files), RFC 7208, RFC 6376 3.6, RFC 9989 4.7, RFC 6186 and RFC 8314 (SRV).
+Specifications: RFC 1035 5 (zone files), RFC 7208, RFC 6376 3.6, RFC 9989 4.7, RFC 6186 and RFC 8314 (SRV),
+RFC 8461 and RFC 8460 (TLS between servers), RFC 7672 (TLSA).
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from attrs import evolve
+
 from posthouse.admin.registry import Ports, operation
 from posthouse.errors import Malformed, NoSuchAccount
 from posthouse.mailauth.dkim_sign import key_record, load_key
 from posthouse.mime import addresses
-from posthouse.store import accounts, dkim_keys
+from posthouse.store import accounts, dkim_keys, transport
 from posthouse.store.dkim_keys import DkimKey
+from posthouse.store.transport import OwnPolicy
+from posthouse.tlspolicy import mtasts
+from posthouse.tlspolicy.tlsa import advice, presentation
 
 __all__ = ["DOMAIN_NAME", "zone_lines"]
 
@@ -27,6 +33,7 @@ DOMAIN_NAME = re.compile(
 _STRING = 250  # bytes of one string of a TXT record; 255 is the most
 # RSA for everybody, Ed25519 (RFC 8463) for those who know it
 _KINDS = ("rsa", "ed25519")
+_STS_AGE = 604_800  # seconds: a week; RFC 8461 3.2 wants weeks, and a beginner wants to be able to go back
 
 
 @operation("domain add")
@@ -59,17 +66,68 @@ async def domain_delete(ports: Ports, domain: str) -> dict[str, Any]:
     return {"domain": name}
 
 
-@operation("domain dns")
-async def domain_dns(ports: Ports, domain: str) -> list[str]:
-    """Print what has to be in a domain's DNS; signing keys that are missing are made first."""
+@operation("domain sts")
+async def domain_sts(
+    ports: Ports,
+    domain: str,
+    mode: str | None = None,
+    max_age: int | None = None,
+    mx: list[str] | None = None,
+) -> dict[str, Any]:
+    """Say whether servers that send mail to a domain must use TLS (MTA-STS): enforce, testing or none."""
     name = _domain(domain)
+    if mode is not None and mode not in mtasts.MODES:
+        raise Malformed(f"The mode is one of {', '.join(mtasts.MODES)}.")
+    if max_age is not None and not 86_400 <= max_age <= mtasts.MOST_AGE:
+        raise Malformed("The age is 86400 to 31557600 seconds: a day to a year.")
+    hosts = tuple(dict.fromkeys(_domain(host) for host in mx)) if mx is not None else None
 
-    def read(tx: Any) -> list[DkimKey]:
+    def decide(tx: Any) -> OwnPolicy:
         if not accounts.is_local_domain(tx, name):
             raise NoSuchAccount(f"The domain {name} is not served here.")
-        return dkim_keys.keys_of(tx, name)
+        before = transport.own_policy(tx, name) or OwnPolicy(name, "none", _STS_AGE, (), 0)
+        after = OwnPolicy(
+            name,
+            mode if mode is not None else before.mode,
+            max_age if max_age is not None else before.max_age,
+            hosts if hosts is not None else before.mx,
+            # The id in DNS is made of it: another policy has to have another one.
+            max(ports.now(), before.changed + 1),
+        )
+        if evolve(after, changed=before.changed) == before:
+            return before
+        transport.set_own_policy(tx, after)
+        return after
 
-    keys = await ports.db.read(read)
+    policy = await ports.db.write(decide)
+    return {
+        "domain": name,
+        "mode": policy.mode,
+        "max_age": policy.max_age,
+        "mx": [ports.hostname, *policy.mx],
+        "record": _sts_record(policy) if policy.changed else "",
+    }
+
+
+def _sts_record(policy: OwnPolicy) -> str:
+    changed = datetime.fromtimestamp(policy.changed / 1000, UTC)
+    return f"v=STSv1; id={changed:%Y%m%d%H%M%S}{policy.changed % 1000:03d}"
+
+
+@operation("domain dns")
+async def domain_dns(ports: Ports, domain: str, tlsa: bool = False) -> list[str]:
+    """Print what has to be in a domain's DNS; signing keys that are missing are made first."""
+    name = _domain(domain)
+    certificate = ports.certificate() if tlsa and ports.certificate is not None else None
+    if tlsa and certificate is None:
+        raise Malformed("The certificate is known to the running server only; start it first.")
+
+    def read(tx: Any) -> tuple[list[DkimKey], OwnPolicy | None]:
+        if not accounts.is_local_domain(tx, name):
+            raise NoSuchAccount(f"The domain {name} is not served here.")
+        return dkim_keys.keys_of(tx, name), transport.own_policy(tx, name)
+
+    keys, policy = await ports.db.read(read)
     if not keys:
 
         def keep(tx: Any) -> list[DkimKey]:
@@ -81,7 +139,30 @@ async def domain_dns(ports: Ports, domain: str) -> list[str]:
 
         made = await _new_keys(ports, name)
         keys = await ports.db.write(keep)
-    return zone_lines(name, ports.hostname, keys)
+    lines = zone_lines(name, ports.hostname, keys) + _tls_lines(name, ports.hostname, policy)
+    if certificate is not None:
+        record = advice(certificate)
+        lines += [
+            "; Only if the zone of the server is signed (DNSSEC), and to be changed before the key is:",
+            f"_25._tcp.{ports.hostname}. IN TLSA {presentation(record)}",
+        ]
+    return lines
+
+
+def _tls_lines(domain: str, hostname: str, policy: OwnPolicy | None) -> list[str]:
+    """RFC 8461 3.1 and RFC 8460 3."""
+    lines = [
+        "; Where other servers report how TLS with this one went.",
+        f'_smtp._tls.{domain}. IN TXT "v=TLSRPTv1; rua=mailto:postmaster@{domain}"',
+    ]
+    if policy is None:
+        return [*lines, f"; To have them use TLS only: posthouse domain sts {domain} testing, later enforce."]
+    return [
+        *lines,
+        f"; They have to use TLS; the certificate of this server has to name mta-sts.{domain}, too.",
+        f"mta-sts.{domain}. IN CNAME {hostname}.",
+        f'_mta-sts.{domain}. IN TXT "{_sts_record(policy)}"',
+    ]
 
 
 def zone_lines(domain: str, hostname: str, keys: list[DkimKey]) -> list[str]:

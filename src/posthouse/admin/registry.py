@@ -52,6 +52,7 @@ class Ports:
     :ivar default_policy: the name of the policy of users who were given none.
     :ivar make_key: a new private key for DKIM, of that kind; None: this house makes none.
     :ivar hostname: the public name of the server.
+    :ivar certificate: what listeners show now (``cryptography``'s), for advice about DNS; None: not at hand.
     :ivar quota: bytes of a mailbox whose user has no quota of his own; 0 for no limit.
     :ivar status: what the running daemon says about itself.
     """
@@ -70,6 +71,7 @@ class Ports:
     default_policy: str = "default"
     make_key: Callable[[str], Awaitable[bytes]] | None = None
     hostname: str = "localhost"
+    certificate: Callable[[], Any] | None = None
     quota: int = 0
 
 

@@ -82,7 +82,19 @@ GROUPS = {
 COMMANDS: tuple[Command, ...] = (
     Command("domain add", (_DOMAIN,)),
     Command("domain list"),
-    Command("domain dns", (_DOMAIN,)),
+    Command(
+        "domain dns",
+        (_DOMAIN, Argument("--tlsa", "the record of the certificate, too", {"action": "store_true"})),
+    ),
+    Command(
+        "domain sts",
+        (
+            _DOMAIN,
+            Argument("mode", "enforce, testing or none; without it: what is said now", {"nargs": "?"}),
+            Argument("--max-age", "seconds for which it holds", {"type": int, "dest": "max_age"}),
+            Argument("--mx", "one more mail host of the domain", {"action": "append"}),
+        ),
+    ),
     Command("domain delete", (_DOMAIN,)),
     Command(
         "user add",

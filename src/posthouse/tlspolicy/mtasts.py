@@ -15,7 +15,7 @@ from attrs import frozen
 
 from posthouse.errors import Malformed
 
-__all__ = ["LARGEST", "MODES", "StsPolicy", "covers", "parse_policy", "policy_id", "policy_text"]
+__all__ = ["LARGEST", "MODES", "MOST_AGE", "StsPolicy", "covers", "parse_policy", "policy_id", "policy_text"]
 
 LARGEST = 65_536  # bytes of a policy, RFC 8461 3.3
 MODES = ("enforce", "testing", "none")
