@@ -38,7 +38,11 @@ class ControlTests(OperationsCase):
 
     def test_runs_an_operation(self) -> None:
         self.assertEqual(
-            self.ask(op="domain list", args={}), {"ok": True, "result": [{"domain": "example.org"}]}
+            self.ask(op="domain list", args={}),
+            {
+                "ok": True,
+                "result": [{"domain": "example.org", "alias_of": None, "catch_all": None}],
+            },
         )
         self.assertEqual(self.ask(op="domain list")["ok"], True)
 

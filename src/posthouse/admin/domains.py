@@ -19,7 +19,7 @@ from posthouse.admin.registry import Ports, operation
 from posthouse.errors import Malformed, NoSuchAccount
 from posthouse.mailauth.dkim_sign import key_record, load_key
 from posthouse.mime import addresses
-from posthouse.store import accounts, dkim_keys, transport
+from posthouse.store import accounts, dkim_keys, domains, transport
 from posthouse.store.dkim_keys import DkimKey
 from posthouse.store.transport import OwnPolicy
 from posthouse.tlspolicy import mtasts
@@ -37,24 +37,28 @@ _STS_AGE = 604_800  # seconds: a week; RFC 8461 3.2 wants weeks, and a beginner 
 
 
 @operation("domain add")
-async def domain_add(ports: Ports, domain: str) -> dict[str, Any]:
-    """Take mail for a domain, and make the keys that sign its mail."""
+async def domain_add(ports: Ports, domain: str, alias_of: str = "") -> dict[str, Any]:
+    """Take mail for a domain, or for one whose addresses are those of another, and make the keys that sign."""
     name = _domain(domain)
+    real = _domain(alias_of) if alias_of else ""
     keys = await _new_keys(ports, name)
 
     def add(tx: Any) -> None:
-        accounts.add_domain(tx, name, ports.now())
+        accounts.add_domain(tx, name, ports.now(), real)
         for key in keys:
             dkim_keys.add_key(tx, key)
 
     await ports.db.write(add)
-    return {"domain": name}
+    return {"domain": name} | ({"alias_of": real} if real else {})
 
 
 @operation("domain list")
 async def domain_list(ports: Ports) -> list[dict[str, Any]]:
     """List the domains of this server."""
-    return [{"domain": name} for name in await ports.db.read(accounts.domains)]
+    return [
+        {"domain": one.name, "alias_of": one.alias_of or None, "catch_all": one.catch_all or None}
+        for one in await ports.db.read(domains.domain_listing)
+    ]
 
 
 @operation("domain delete")

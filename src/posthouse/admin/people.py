@@ -13,10 +13,10 @@ from typing import Any
 from posthouse.admin.domains import DOMAIN_NAME
 from posthouse.admin.registry import Ports, operation
 from posthouse.auth.passwords import make_app_password
-from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing, TryLater
+from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing, NotPermitted, TryLater
 from posthouse.mime import addresses
 from posthouse.model import Account
-from posthouse.store import accounts, routing
+from posthouse.store import accounts, groups, routing
 
 __all__ = ["account_of", "make_password"]
 
@@ -97,7 +97,7 @@ async def user_passwd(ports: Ports, address: str, password: str | None = None) -
 
 @operation("user disable")
 async def user_disable(ports: Ports, address: str) -> dict[str, Any]:
-    """Refuse a user's logins and mail for now, at once; nothing is deleted."""
+    """Refuse a user's logins for now, at once; mail for the user is kept."""
     return await _enable(ports, address, False)
 
 
@@ -172,7 +172,7 @@ async def alias_add(ports: Ports, address: str, targets: list[str]) -> dict[str,
             except NoSuchAccount:
                 raise NoSuchAccount(f"{target} leads nowhere: there is no such user or alias.") from None
             except TryLater:
-                pass  # disabled for now
+                pass  # too large for now
 
     await ports.db.write(add)
     return {"alias": folded, "targets": to}
@@ -189,7 +189,12 @@ async def alias_delete(ports: Ports, address: str) -> dict[str, Any]:
     """Delete an alias."""
     folded = fold_address(address)
 
-    await ports.db.write(lambda tx: routing.delete_alias(tx, folded))
+    def delete(tx: Any) -> None:
+        if groups.owner_of(tx, folded) is not None:
+            raise NotPermitted(f"{folded} is a group; delete it with: posthouse group delete {folded}")
+        routing.delete_alias(tx, folded)
+
+    await ports.db.write(delete)
     return {"alias": folded}
 
 

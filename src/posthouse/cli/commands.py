@@ -10,28 +10,10 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from posthouse.cli.addresses import ADDRESS_COMMANDS, ADDRESS_GROUPS
+from posthouse.cli.word import Argument, Command, yes_no
 
 __all__ = ["COMMANDS", "GROUPS", "Argument", "Command", "fill"]
-
-
-@frozen
-class Argument:
-    """One argument: ``name`` as argparse wants it, and its options."""
-
-    name: str
-    help: str
-    options: dict[str, Any] = {}  # noqa: RUF008 (never changed)
-
-
-@frozen
-class Command:
-    """One command. ``columns`` are what a table shows of each row; empty: every key."""
-
-    operation: str
-    arguments: tuple[Argument, ...] = ()
-    columns: tuple[str, ...] = ()
-    password: bool = False
 
 
 _ADDRESS = Argument("address", "the user, such as ann@example.org")
@@ -60,13 +42,7 @@ def _file(name: str) -> str:
         raise argparse.ArgumentTypeError(f"{name}: {error.strerror}") from None
 
 
-def _yes_no(text: str) -> bool:
-    if text not in ("yes", "no"):
-        raise argparse.ArgumentTypeError("say yes or no")
-    return text == "yes"
-
-
-GROUPS = {
+GROUPS = ADDRESS_GROUPS | {
     "domain": "domains that this server takes mail for",
     "user": "people with a mailbox and a login",
     "app-password": "passwords for one device or program",
@@ -80,7 +56,13 @@ GROUPS = {
 }
 
 COMMANDS: tuple[Command, ...] = (
-    Command("domain add", (_DOMAIN,)),
+    Command(
+        "domain add",
+        (
+            _DOMAIN,
+            Argument("--alias-of", "its addresses are those of this domain", {"metavar": "DOMAIN"}),
+        ),
+    ),
     Command("domain list"),
     Command(
         "domain dns",
@@ -241,7 +223,7 @@ COMMANDS: tuple[Command, ...] = (
             Argument("--phone", "the telephone at work"),
             Argument("--mobile", "the mobile telephone"),
             Argument("--home-phone", "the telephone at home"),
-            Argument("--hidden", "not to be found: yes or no", {"type": _yes_no, "metavar": "yes|no"}),
+            Argument("--hidden", "not to be found: yes or no", {"type": yes_no, "metavar": "yes|no"}),
         ),
     ),
     Command(
@@ -264,6 +246,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("people add", (_ENTRY, Argument("--name", "the name that is shown", {"default": ""}))),
     Command("people delete", (_ENTRY,)),
+    *ADDRESS_COMMANDS,
     Command("status"),
 )
 
