@@ -11,7 +11,7 @@ from posthouse.mime.scan import scan
 from posthouse.mime.summary import summarise
 from posthouse.model import Item
 from posthouse.store import changes, items
-from posthouse.wbxml.tags import ComposeMail, Email, Email2
+from posthouse.wbxml.tags import AirSyncBase, ComposeMail, Email, Email2
 from posthouse.wbxml.tree import E, Element
 from tests.eas.room import Response, Room
 
@@ -272,12 +272,33 @@ class ForwardTests(ReplyTests):
         self.assertEqual(self.now().verb, 0)
 
     def test_a_meeting_is_not_forwarded_yet(self) -> None:
-        """MS-ASCMD_R7176: Forwardees exclude Mime; without it the item would have to be a meeting."""
+        """MS-ASCMD_R7176, R7467, R7468, R7470: its form excludes that of mail; by itself it needs a meeting."""
         who = E(
             ComposeMail.Forwardees, E(ComposeMail.Forwardee, E(ComposeMail.ForwardeeEmail, "x@example.net"))
         )
-        self.assertEqual(self.smart(who).text(ComposeMail.Status), "103")
-        self.assertEqual(self.smart(who, mime=None).text(ComposeMail.Status), "147")
+        nobody = E(ComposeMail.Forwardees), E(ComposeMail.Forwardees, E(ComposeMail.Forwardee))
+        body = E(AirSyncBase.Body, E(AirSyncBase.Type, 1), E(AirSyncBase.Data, "look"))
+        for version, excluded, unreadable in (
+            ("14.1", "103", "103"),
+            ("16.0", "178", "179"),
+            ("16.1", "178", "179"),
+        ):
+            for more, status in (
+                ((who,), "147"),
+                ((body,), "147"),
+                ((who, body), "147"),
+                *(
+                    ((who, one), excluded)
+                    for one in (E(ComposeMail.SaveInSentItems), E(ComposeMail.ReplaceMime))
+                ),
+                ((who, E(ComposeMail.Mime, NEW)), excluded),
+                ((body, E(ComposeMail.Mime, NEW)), excluded),
+                *(((one,), unreadable) for one in nobody),
+                ((E(AirSyncBase.Body),), unreadable),
+            ):
+                root = E(ComposeMail.SmartForward, E(ComposeMail.ClientId, "c"), self.source(), more)
+                answer = self.room.post("SmartForward", root, version)
+                self.assertEqual(answer.text(ComposeMail.Status), status, (version, more))
 
 
 class NewsTests(SynchronousTestCase):

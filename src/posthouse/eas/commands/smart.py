@@ -15,10 +15,11 @@ from attrs import frozen
 from posthouse.eas.call import Call
 from posthouse.eas.commands.send_mail import check_mime, refuse_repetition, submit
 from posthouse.eas.content.moments import read_moment
-from posthouse.eas.grammar import MANY, Child, Rule
+from posthouse.eas.grammar import Child, Rule
 from posthouse.eas.ids import parse_number
 from posthouse.eas.registry import Command, command
 from posthouse.eas.statuses import Status, StatusError
+from posthouse.eas.versions import Version
 from posthouse.errors import NoSuchItem
 from posthouse.mime import reply as merging
 from posthouse.mime.addresses import fold_address, parse_mailboxes
@@ -57,11 +58,16 @@ _GRAMMAR = Rule(
         ComposeMail.Mime: Child(kind="any"),
         RightsManagement.TemplateID: Child(kind="any"),
         AirSyncBase.Body: Child(kind="any"),
-        ComposeMail.Forwardees: Child(
-            kind="container",
-            rule=Rule({ComposeMail.Forwardee: Child(least=1, most=MANY, kind="any")}),
-        ),
+        ComposeMail.Forwardees: Child(kind="any"),
     }
+)
+
+#: What the form for meetings has no place for (R7176).
+_NOT_FOR_MEETINGS = (
+    ComposeMail.Mime,
+    ComposeMail.SaveInSentItems,
+    ComposeMail.ReplaceMime,
+    RightsManagement.TemplateID,
 )
 
 
@@ -85,7 +91,7 @@ class _Smart(Command):
     forwards = False
 
     async def run(self, call: Call) -> None:
-        wish = _from_query(call) if call.request is None else _from_document(call.request)
+        wish = _from_query(call) if call.request is None else _from_document(call.request, call.version)
         check_mime(wish.mime)
         named = "\0".join((self.name, wish.folder, wish.item, wish.long_id, ""))
         sent_as = named.encode("utf-8", "replace") + wish.mime
@@ -187,15 +193,14 @@ def _from_query(call: Call) -> _Wish:
     )
 
 
-def _from_document(root: Element) -> _Wish:
+def _from_document(root: Element, version: Version) -> _Wish:
     if root.find(ComposeMail.AccountId) is not None:
         # R724: the only account of a user is the primary one, and that has no AccountId.
         raise StatusError(Status.INVALID_ACCOUNT_ID, "AccountId")
     mime = root.blob(ComposeMail.Mime)
     if root.find(ComposeMail.Forwardees) is not None or root.find(AirSyncBase.Body) is not None:
-        # R7176: the form for meetings, which has no MIME. There is no class of meetings here.
-        if mime is not None:
-            raise StatusError(Status.INVALID_XML, "Forwardees or Body beside Mime")
+        _check_meeting(root, version)
+        # There is no class of meetings here.
         raise StatusError(Status.UNEXPECTED_ITEM_CLASS, "a meeting is to be forwarded")
     if mime is None:
         raise StatusError(Status.INVALID_XML, "no Mime")
@@ -211,6 +216,25 @@ def _from_document(root: Element) -> _Wish:
         source.text(ComposeMail.InstanceId),
         root.find(ComposeMail.ReplaceMime) is not None,
     )
+
+
+def _check_meeting(root: Element, version: Version) -> None:
+    """The form for meetings, which came with 16.0.
+
+    :raises StatusError: 178 beside what it excludes, 179 not to be read; 103 for both where there was no such form.
+    """
+    beside = [tag for tag in _NOT_FOR_MEETINGS if root.find(tag) is not None]
+    if beside:
+        status = Status.INVALID_SMART_FORWARD if version >= (16, 0) else Status.INVALID_XML  # R7467, R7468
+        raise StatusError(status, f"Forwardees or Body beside {', '.join(beside)}")
+    people, body = root.find(ComposeMail.Forwardees), root.find(AirSyncBase.Body)
+    readable = people is None or (
+        people.children
+        and all((one.text(ComposeMail.ForwardeeEmail) or "").strip() for one in people.children)
+    )
+    if not readable or (body is not None and (body.text(AirSyncBase.Type) or "").strip() not in ("1", "2")):
+        status = Status.INVALID_FORWARDEES if version >= (16, 0) else Status.INVALID_XML  # R7470
+        raise StatusError(status, "Forwardees or Body")
 
 
 @frozen(eq=False)
