@@ -302,6 +302,8 @@ class TruncationTests(SynchronousTestCase):
             )
             assert body is not None
             data = body.find(AirSyncBase.Data)
+            # Nothing of it means that there is no Data at all.
+            self.assertEqual(data is None, value == 0)
             found = len(data.value) if data is not None else 0
             self.assertEqual((found, body.text(AirSyncBase.Truncated) == "1"), (length, value < 8), value)
 
