@@ -258,6 +258,22 @@ class SearchTests(SynchronousTestCase):
         self.assertEqual(self.store("Mailbox", self.words(one)).text(S.Status), "1")
         self.assertEqual(self.store("Mailbox", self.words(one, one)).text(S.Status), "2")
 
+    def test_what_a_mail_has_is_no_part_of_a_query(self) -> None:
+        """R4329, as Microsoft's case asks it."""
+        found = self.store("Mailbox", self.words(E(Email.To, "a@example.org")))
+        self.assertEqual([(one.tag, one.value) for one in found.children], [(S.Status, "2")])
+
+    def test_people_are_found_by_names_with_a_line_in_them(self) -> None:
+        """R421, R431: the users of Microsoft's cases are MSASCMD_User01 to 03."""
+        for number in (2, 1, 3):
+            self.room.person(f"msascmd_user0{number}@example.org", name=f"MSASCMD_User0{number}")
+        found = self.store("GAL", "MSASCMD_User", E(S.Range, "0-2"))
+        self.assertEqual((found.text(S.Range), found.text(S.Total)), ("0-2", "3"))
+        names = [one.find(S.Properties, GAL.DisplayName) for one in found.findall(S.Result)]
+        self.assertEqual(
+            [name.value for name in names if name is not None], [f"MSASCMD_User0{n}" for n in (1, 2, 3)]
+        )
+
     def test_a_result_has_the_properties_of_the_mail(self) -> None:
         """R3851, R3862."""
         wish = E(AirSyncBase.BodyPreference, E(AirSyncBase.Type, 1))

@@ -127,11 +127,13 @@ def _used_again(score: int, now: int) -> int:
 
 def _too_many(tx: Transaction, folder_id: int, keep: int, leaving: set[int]) -> list[tuple[int, int]]:
     """Number and rank of those beyond the best ``keep`` of the ones that stay."""
+    staying = f"AND number NOT IN ({','.join('?' * len(leaving))}) " if leaving else ""
     rows = tx.execute(
-        "SELECT number, rank FROM acquaintance WHERE folder_id = ? ORDER BY rank DESC, number DESC",
-        (folder_id,),
+        f"SELECT number, rank FROM acquaintance WHERE folder_id = ? {staying}"
+        "ORDER BY rank DESC, number DESC LIMIT -1 OFFSET ?",
+        (folder_id, *leaving, keep),
     )
-    return [(number, rank) for number, rank in rows if number not in leaving][keep:]
+    return [(number, rank) for number, rank in rows]
 
 
 def best(tx: Transaction, folder_id: int, count: int) -> Arrival | None:

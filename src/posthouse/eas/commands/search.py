@@ -251,6 +251,9 @@ def _read_query(query: Element, now: int) -> _Asked:
             nodes.append(_comparison(child))
         elif child.tag in (S.And, S.Or):
             raise StatusError(TOO_COMPLEX, f"{child.tag} inside And")
+        elif child.tag.startswith(("Email:", "Email2:")):
+            # R4329: what a mail has is asked for by words, or compared with a Value.
+            raise StatusError(BAD_REQUEST, f"{child.tag} inside And")
     if sum(isinstance(node, Conversation) for node in nodes) > 1:
         raise StatusError(BAD_REQUEST, "two conversations at once")  # R5815
     if any(one not in _CLASSES for one in classes):
