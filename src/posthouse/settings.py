@@ -26,6 +26,7 @@ __all__ = [
     "Delivery",
     "Dns",
     "Eas",
+    "Junk",
     "Listen",
     "Log",
     "Mailauth",
@@ -36,6 +37,7 @@ __all__ = [
     "split_address",
     "split_ceiling",
     "split_route",
+    "split_zone",
 ]
 
 EAS_VERSIONS = ("12.0", "12.1", "14.0", "14.1", "16.0", "16.1")
@@ -97,6 +99,38 @@ def split_route(text: str) -> tuple[str, str, str, int]:
 
 def _route(text: str) -> None:
     split_route(text)
+
+
+_ZONE = re.compile(
+    r"([A-Za-z0-9](?:[A-Za-z0-9-]*\.)+[A-Za-z0-9-]*[A-Za-z0-9])(?:=([0-9.,-]{1,200}))?(?::(\d{1,2}(?:\.\d)?))?"
+)
+_CODE = re.compile(r"(?:127\.0\.0\.)?(\d{1,3})(?:-(\d{1,3}))?")
+
+
+def split_zone(text: str) -> tuple[str, tuple[tuple[int, int], ...], float]:
+    """``"zen.example=2-3,127.0.0.10:5"`` as (zone, ((first, last) of the last byte of 127.0.0.x, ...), points).
+
+    :raises ValueError: not of that form.
+    """
+    match = _ZONE.fullmatch(text.strip()) if len(text) <= 400 else None
+    if match is None:
+        raise ValueError('must look like "zen.example.org", or "zen.example.org=2-11:5" (codes and points)')
+    codes = []
+    for one in (match[2] or "2-255").split(","):
+        code = _CODE.fullmatch(one)
+        if code is None or not 1 <= int(code[1]) <= int(code[2] or code[1]) <= 255:
+            raise ValueError(f'names a code "{one}": write 2, 2-11 or 127.0.0.2')
+        codes.append((int(code[1]), int(code[2] or code[1])))
+    return match[1].lower(), tuple(codes), float(match[3] or 4)
+
+
+def _zone(text: str) -> None:
+    split_zone(text)
+
+
+def _http_url(text: str) -> None:
+    if text and not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]{1,255}(/[!-~]{0,200})?", text):
+        raise ValueError('must look like "http://127.0.0.1:11333"')
 
 
 def _bind_address(text: str) -> None:
@@ -328,6 +362,34 @@ class Mailauth:
     trusted: tuple[str, ...] = _key(
         (), "Networks whose mail is not checked, such as a relay of your own; loopback never is.", _network
     )
+    sealers: tuple[str, ...] = _key(
+        (),
+        "Domains of forwarders and mailing lists that are believed when their chain (ARC) says that a message was "
+        "authentic: what DMARC would refuse goes to Junk, what would go to Junk to the Inbox.",
+        _hostname,
+    )
+
+
+@frozen
+class Junk:
+    """What goes to the Junk folder, beside what DMARC puts there."""
+
+    words: bool = _key(True, "Learn from what each user moves into Junk and out of it, and judge by its words.")
+    learn_from: int = _key(
+        30, "So many messages of each kind must have been learned before their words count.", _between(5, 10_000)
+    )
+    threshold: int = _key(5, "Points from which a message is junk; more lets more through.", _between(2, 50))
+    blocklists: tuple[str, ...] = _key(
+        (),
+        'DNS block lists, as "zen.example.org", or with the last bytes of the codes that count and the points that '
+        'a listing is worth: "zen.example.org=2-11:5".',
+        _zone,
+    )
+    rspamd: str = _key("", 'Ask an rspamd, such as "http://127.0.0.1:11333"; empty: none.', _http_url)
+    rspamd_reject: bool = _key(False, "Refuse what rspamd rejects; otherwise it goes to the Junk folder, too.")
+    greylist_seconds: int = _key(
+        0, "Ask strangers to come again after so many seconds (240 is usual). 0: nobody waits.", _between(0, 3600)
+    )
 
 
 @frozen
@@ -414,6 +476,7 @@ class Config:
     delivery: Delivery = attrs.field(factory=Delivery)
     dns: Dns = attrs.field(factory=Dns)
     mailauth: Mailauth = attrs.field(factory=Mailauth)
+    junk: Junk = attrs.field(factory=Junk)
     auth: Auth = attrs.field(factory=Auth)
     eas: Eas = attrs.field(factory=Eas)
     log: Log = attrs.field(factory=Log)
@@ -455,6 +518,7 @@ SECTIONS: dict[str, type] = {
     "delivery": Delivery,
     "dns": Dns,
     "mailauth": Mailauth,
+    "junk": Junk,
     "auth": Auth,
     "eas": Eas,
     "log": Log,

@@ -30,6 +30,8 @@ from posthouse.bus import Bus
 from posthouse.config import Config
 from posthouse.daemon.chores import Chore, Chores
 from posthouse.daemon.front import Front
+from posthouse.daemon.inward import sifter_of
+from posthouse.daemon.lessons import learn_some
 from posthouse.daemon.limits import raise_file_limit
 from posthouse.daemon.listeners import over_tls, own_addresses, stop_listening
 from posthouse.daemon.logs import LineObserver
@@ -56,6 +58,7 @@ from posthouse.delivery.lanes import Lanes
 from posthouse.delivery.routes import Routes
 from posthouse.delivery.runner import Runner
 from posthouse.delivery.signing import Signer
+from posthouse.delivery.sorting import trial
 from posthouse.delivery.submission import Submission
 from posthouse.demo.greeting import facts, greeting, withdraw, write_facts
 from posthouse.eas.endpoint import PATH as EAS_PATH
@@ -253,6 +256,9 @@ class MailServer(Service):
         self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
         self.holding = Holding(self.outbox, self.reactor)
         self.fullness = Fullness(self.database, reporter, config.mailboxes.quota)
+        self.sifter = self.intake.sifter = self.outbox.sifter = sifter_of(
+            config, self.reactor, self.resolver, self.database, self.pool, reporter, allowance
+        )
         self._mail_authentication()
 
     def _mail_authentication(self) -> None:
@@ -266,6 +272,7 @@ class MailServer(Service):
                 self.config.server.hostname,
                 enforce=wanted.dmarc == "enforce",
                 trusted=wanted.trusted,
+                sealers=frozenset(name.lower() for name in wanted.sealers),
                 known=self.resolver.known,
             )
         self.signer = Signer(self.database, self.pool)
@@ -343,6 +350,7 @@ class MailServer(Service):
             make_key=lambda kind: self.hashing.run(make_key, kind),
             hostname=self.config.server.hostname,
             quota=self.config.mailboxes.quota,
+            try_rules=trial,
         )
         # We hold the database's lock: whatever lies there was left by a process that is dead.
         path.unlink(missing_ok=True)
@@ -352,6 +360,7 @@ class MailServer(Service):
     def _forget_routes(self) -> None:
         """Domains, users, aliases or keys may be others now."""
         self.directory.forget()
+        self.sifter.traits.forget()
         self.signer.forget()
 
     def _turn_out(self, account_id: int, mailbox_id: int) -> None:
@@ -389,6 +398,7 @@ class MailServer(Service):
             Chore("full text", self.text.step, every=1.0, pause=0.05),
             Chore("housekeeping", sweep, every=60.0),
             Chore("full mailboxes", lambda: self.fullness.step(now()), every=60.0),
+            Chore("junk", lambda: learn_some(self.database, self.reactor, now), every=10.0, pause=0.1),
             Chore("certificate", certificate, every=3600.0),
         ]
         if self.way is not None:

@@ -10,10 +10,12 @@ from posthouse.admin import (
     grants,
     groups,
     held,
+    junk,
     mailboxes,
     people,
     policies,
     queue,
+    rules,
     state,
 )
 from posthouse.admin.registry import OPERATIONS, Ports, run
@@ -30,10 +32,12 @@ __all__ = [
     "grants",
     "groups",
     "held",
+    "junk",
     "mailboxes",
     "people",
     "policies",
     "queue",
+    "rules",
     "run",
     "state",
 ]

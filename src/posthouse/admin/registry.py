@@ -17,6 +17,8 @@ from attrs import frozen
 
 from posthouse.errors import Malformed, NoSuchThing
 from posthouse.interfaces import IDatabase
+from posthouse.model import Account
+from posthouse.rules.decide import Outcome
 
 __all__ = ["OPERATIONS", "Data", "Operation", "Ports", "operation", "run"]
 
@@ -54,6 +56,7 @@ class Ports:
     :ivar hostname: the public name of the server.
     :ivar certificate: what listeners show now (``cryptography``'s), for advice about DNS; None: not at hand.
     :ivar quota: bytes of a mailbox whose user has no quota of his own; 0 for no limit.
+    :ivar try_rules: what a user's rules would do with an item: (transaction, account, number) to an outcome.
     :ivar status: what the running daemon says about itself.
     """
 
@@ -71,6 +74,7 @@ class Ports:
     default_policy: str = "default"
     make_key: Callable[[str], Awaitable[bytes]] | None = None
     hostname: str = "localhost"
+    try_rules: Callable[[Any, Account, int], Outcome | None] | None = None
     certificate: Callable[[], Any] | None = None
     quota: int = 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from posthouse.cli.addresses import ADDRESS_COMMANDS, ADDRESS_GROUPS
+from posthouse.cli.arrival import ARRIVAL_COMMANDS, ARRIVAL_GROUPS
 from posthouse.cli.word import Argument, Command, yes_no
 
 __all__ = ["COMMANDS", "GROUPS", "Argument", "Command", "fill"]
@@ -42,7 +43,7 @@ def _file(name: str) -> str:
         raise argparse.ArgumentTypeError(f"{name}: {error.strerror}") from None
 
 
-GROUPS = ADDRESS_GROUPS | {
+GROUPS = ADDRESS_GROUPS | ARRIVAL_GROUPS | {
     "domain": "domains that this server takes mail for",
     "user": "people with a mailbox and a login",
     "app-password": "passwords for one device or program",
@@ -247,6 +248,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("people add", (_ENTRY, Argument("--name", "the name that is shown", {"default": ""}))),
     Command("people delete", (_ENTRY,)),
     *ADDRESS_COMMANDS,
+    *ARRIVAL_COMMANDS,
     Command("status"),
 )
 

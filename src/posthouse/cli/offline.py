@@ -14,6 +14,7 @@ from posthouse.admin.operations import Ports, run
 from posthouse.auth.passwords import hash_password
 from posthouse.config import Config
 from posthouse.daemon.preflight import acting_as
+from posthouse.delivery.sorting import trial
 from posthouse.errors import NoSuchThing, TryLater
 from posthouse.mailauth.dkim_sign import make_key
 from posthouse.store.db import open_for_tool
@@ -61,6 +62,7 @@ def _call(config: Config, name: str, arguments: dict[str, Any]) -> Any:
             hostname=config.server.hostname,
             default_policy=config.eas.policy,
             quota=config.mailboxes.quota,
+            try_rules=trial,
         )
         return wait(run(ports, name, arguments))
     finally:

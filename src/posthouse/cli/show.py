@@ -23,6 +23,7 @@ _MOMENTS = {
     "wipe_ordered",
     "wipe_at",
     "oldest",
+    "changed",
     "full_since",
 }
 

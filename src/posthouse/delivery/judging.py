@@ -1,8 +1,8 @@
 """Is it junk? Asked for each reader, of everything that is known: DNS, lists, words, an outside filter, the senders.
 
 Promise: what is not switched on, or not learned yet, costs nothing; what fails counts for nothing. Junk goes to the
-Junk folder of those who would call it so, with the reason in its header; nothing is refused here but what the outside filter
-rejects where the administrator wants that.
+Junk folder of those who would call it so, with the reason in its header; nothing is refused here but what the outside
+filter rejects where the administrator wants that.
 """
 
 from __future__ import annotations

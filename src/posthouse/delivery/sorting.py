@@ -18,14 +18,15 @@ from posthouse.delivery.message import Message
 from posthouse.delivery.sending_on import SendingOn
 from posthouse.mime.addresses import display_mailbox, fold_address, parse_mailboxes
 from posthouse.mime.excerpt import excerpt
-from posthouse.mime.headers import decode_header
-from posthouse.model import Flag, FolderType, ItemDraft
+from posthouse.mime.headers import decode_header, first, parse_headers
+from posthouse.mime.part import load_structure
+from posthouse.model import Account, Flag, FolderType, ItemDraft
 from posthouse.rules.decide import Facts, Outcome, Person, Reader, decide
-from posthouse.store import accounts, folders, rules
+from posthouse.store import accounts, bodies, folders, items, rules
 from posthouse.store.delivery import Copy, Delivered
 from posthouse.store.rules import Traits
 
-__all__ = ["MAX_TEXT", "Letter", "Plan", "Sorter", "facts_of"]
+__all__ = ["MAX_TEXT", "Letter", "Plan", "Sorter", "facts_of", "trial"]
 
 #: characters of the text that rules look at
 MAX_TEXT = 32_768
@@ -197,3 +198,37 @@ def _is_list(found: dict[str, list[bytes]]) -> bool:
     if any(name in found for name in ("list-id", "list-post", "list-unsubscribe")):
         return True
     return any(value.strip().lower() in _BULK for value in found.get("precedence", ()))
+
+
+def trial(tx: Any, account: Account, number: int) -> Outcome | None:
+    """What an account's rules would do with an item that is there, by its number; None: there is no such item."""
+    item = items.item_by_number(tx, account.mailbox_id, number)
+    if item is None:
+        return None
+    body = bodies.body_ref(tx, item.body_id)
+    if body is None:
+        return None
+
+    def read(start: int, stop: int) -> bytes:
+        return bodies.read_body(tx, item.body_id, start, min(stop, body.size))
+
+    root = load_structure(item.structure)
+    head = read(0, root.body_start)
+    sender = first(parse_headers(item.trace), "return-path") or b""
+    draft = ItemDraft(
+        received=item.received,
+        size=body.size,
+        subject=item.subject,
+        importance=item.importance,
+        has_attachments=item.has_attachments,
+    )
+    letter = Letter(Message(head, root, body.size, read), draft, sender.decode("utf-8", "replace"), b"")
+    delivered = first(parse_headers(item.trace), "delivered-to") or account.address.encode()
+    folder = folders.folder_by_id(tx, item.folder_id)
+    junk = folders.folder_of_role(tx, account.mailbox_id, "junk")
+    reader = Reader(
+        accounts.owned_addresses(tx, account.id),
+        fold_address(delivered.decode("utf-8", "replace").strip()),
+        folder is not None and folder.id == junk.id,
+    )
+    return decide(rules.active(tx, account.mailbox_id), facts_of(letter), reader)

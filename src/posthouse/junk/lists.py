@@ -9,16 +9,13 @@ Specifications: RFC 5782 2.1 (IPv4), 2.4 (IPv6), 2.3 (meanings); Spamhaus's code
 from __future__ import annotations
 
 import ipaddress
-import re
 
 from attrs import frozen
 
+from posthouse.settings import split_zone
+
 __all__ = ["Zone", "is_error", "parse_zone", "question", "weighs"]
 
-_ZONE = re.compile(
-    r"(?P<name>[A-Za-z0-9]([A-Za-z0-9.-]{1,200})[A-Za-z0-9])(=(?P<codes>[0-9.,/-]{1,200}))?(:(?P<points>\d{1,2}(\.\d)?))?"
-)
-_CODE = re.compile(r"(?:127\.0\.)?(?:(\d{1,3})\.)?(\d{1,3})(?:-(\d{1,3}))?")
 _POINTS = 4.0
 
 
@@ -32,27 +29,11 @@ class Zone:
 
 
 def parse_zone(text: str) -> Zone:
-    """``"zen.example"``, ``"zen.example=2-11"``, ``"zen.example=2-3,10:5"``.
-
-    Codes are the last byte of 127.0.0.x, which may be written in full; after the colon stand the points.
+    """``"zen.example"``, ``"zen.example=2-11"``, ``"zen.example=2-3,10:5"``; see ``settings.split_zone``.
 
     :raises ValueError: not of that form.
     """
-    match = _ZONE.fullmatch(text.strip())
-    if match is None or "." not in match["name"] or ".." in match["name"]:
-        raise ValueError('must look like "zen.example.org", or "zen.example.org=2-11:5" (codes and points)')
-    codes = []
-    for one in (match["codes"] or "2-255").split(","):
-        code = _CODE.fullmatch(one)
-        if code is None or code[1] not in (None, "0"):
-            raise ValueError(f'"{one}" is no code: write 2, 2-11 or 127.0.0.2')
-        first = int(code[2])
-        last = int(code[3] or first)
-        if not 1 <= first <= last <= 255:
-            raise ValueError(f'"{one}" is no code between 1 and 255')
-        codes.append((first, last))
-    points = float(match["points"]) if match["points"] else _POINTS
-    return Zone(match["name"].lower(), tuple(codes), points)
+    return Zone(*split_zone(text))
 
 
 def question(address: str, zone: Zone) -> str | None:
