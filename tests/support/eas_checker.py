@@ -328,6 +328,7 @@ class _Particle:
 
 _PATTERNS = {
     "boolean": r"0|1|true|false",
+    "int": r"-?\d{1,10}",
     "integer": r"-?\d+",
     "unsignedByte": r"\d{1,3}",
     "unsignedShort": r"\d{1,5}",
