@@ -1,19 +1,21 @@
-"""How fast mail comes in: ``twistd mailserver`` beside Debian's postfix delivering to maildir, on the same disk.
+"""How fast mail comes in: ``twistd mailserver`` beside Debian's postfix with dovecot's LMTP, on the same disk.
 
-``python bench/smtp_in.py [--quick] [--messages N] [--rounds N] [--large N] [--directory DIR] [--skip-postfix]``
+``python bench/smtp_in.py [--quick] [--messages N] [--rounds N] [--large N] [--directory DIR]
+[--peer dovecot|virtual|none]``
 
-Distinct, mixed messages (plain, quoted-printable, HTML, alternatives, attachments) of 10 KB on average over 1,
-8 and 32 sessions, then of 1 MB over 8. The same client drives both servers: one process, everything made
-beforehand, each session waits for the answer to its message before the next. A message counts when it is in
-the mailbox: for the daemon that is its 250, for postfix the file in the maildir. Rounds alternate between the
-servers, and the median counts.
+Distinct, mixed messages (plain, quoted-printable, HTML, alternatives, attachments) of 2 KB, of 10 KB on average
+and of 1 MB, each over 1, 8 and 32 sessions. The peer is what people run: postfix hands each message to dovecot,
+which writes the maildir and its index; ``virtual`` is postfix alone, with its own delivery agent. The same
+client drives both servers: one process, everything made beforehand, each session waits for the answer to its
+message before the next. A message counts when it is in the mailbox: for the daemon that is its 250, for postfix
+the file in the maildir. Rounds alternate between the servers, and the median counts.
 
 CPU is that of all processes of a server with their threads and the children that have ended, from /proc.
 Postfix's includes its own log daemon, as ours includes our log; what that takes of it is told. Full text is
 not in the daemon's figure: it is measured after each burst, until nothing waits for the index any more.
 
-Postfix runs from a directory of its own on a high port of loopback, and needs root; without either it is left
-out, saying so.
+Postfix and dovecot run from a directory of their own on a high port of loopback, and need root; without either
+they are left out, saying so.
 """
 
 from __future__ import annotations
@@ -235,8 +237,9 @@ def client(port: int, shares: list[list[tuple[bytes, bytes]]], out: Any) -> None
 def drive(port: int, work: list[tuple[bytes, bytes]], sessions: int) -> tuple[float, float, list[float]]:
     """What ``client`` tells, from a process of its own."""
     ours, theirs = multiprocessing.Pipe()
+    shares = [work[index::sessions] for index in range(sessions)]
     process = multiprocessing.Process(
-        target=client, args=(port, [work[index::sessions] for index in range(sessions)], theirs)
+        target=client, args=(port, [share for share in shares if share], theirs)
     )
     process.start()
     answer = ours.recv()
@@ -273,6 +276,11 @@ def cpu(root: int, name: str = "") -> float:
     return total
 
 
+def used(pids: tuple[int, ...], name: str = "") -> float:
+    """`cpu` of all processes of a server."""
+    return sum(cpu(pid, name) for pid in pids)
+
+
 class Posthouse:
     """The demo of ``twistd mailserver``."""
 
@@ -296,7 +304,7 @@ class Posthouse:
         told = json.loads(ready.read_text())
         self.port = int(str(told["smtp"]).rpartition(":")[2])
         self.recipients = [account["address"] for account in told["accounts"]]
-        self.pid = self._process.pid
+        self.pids: tuple[int, ...] = (self._process.pid,)
         self._before = 0
 
     def _ask(self, sql: str) -> int:
@@ -336,7 +344,8 @@ class Postfix:
 
     name = "postfix"
 
-    def __init__(self, directory: Path, recipients: list[str]) -> None:
+    def __init__(self, directory: Path, recipients: list[str], lmtp: Path | None = None) -> None:
+        """:param lmtp: the socket that mail is handed to; None delivers it itself."""
         if shutil.which("postfix") is None:
             raise RuntimeError("postfix is not installed")
         if os.geteuid() != 0:
@@ -353,6 +362,7 @@ class Postfix:
         self.recipients = recipients
         self._boxes = [self._mail / recipient.partition("@")[0] / "new" for recipient in recipients]
         table = " ".join(f"{{ {recipient} = {recipient.partition('@')[0]}/ }}" for recipient in recipients)
+        handed = f"virtual_transport = lmtp:unix:{lmtp}\n" if lmtp is not None else ""
         # As Debian sets it up; in_flow_delay would let it sleep when mail comes faster than it delivers.
         (self._etc / "main.cf").write_text(
             f"""compatibility_level = 3.6
@@ -376,14 +386,15 @@ message_size_limit = 50000000
 mailbox_size_limit = 0
 in_flow_delay = 0
 smtpd_client_connection_count_limit = 0
-"""
+{handed}"""
         )
         (self._etc / "master.cf").write_text(
             f"127.0.0.1:{self.port} inet n - n - 100 smtpd\n"
             "cleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\ntlsmgr unix - - n 1000? 1 tlsmgr\n"
             "rewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\n"
             "defer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\nverify unix - - n - 1 verify\n"
-            "proxymap unix - - n - - proxymap\nsmtp unix - - n - - smtp\nerror unix - - n - - error\n"
+            "proxymap unix - - n - - proxymap\nsmtp unix - - n - - smtp\nlmtp unix - - n - - lmtp\n"
+            "error unix - - n - - error\n"
             "retry unix - - n - - error\nlocal unix - n n - - local\nvirtual unix - n n - - virtual\n"
             "anvil unix - - n - 1 anvil\nscache unix - - n - 1 scache\npickup unix n - n 60 1 pickup\n"
             "showq unix n - n - - showq\npostlog unix-dgram n - n - 1 postlogd\n"
@@ -397,6 +408,7 @@ smtpd_client_connection_count_limit = 0
             raise RuntimeError(log.read_text()[-500:] if log.exists() else started.stderr[-500:])
         time.sleep(1)
         self.pid = int((directory / "queue/pid/master.pid").read_text())
+        self.pids: tuple[int, ...] = (self.pid,)
         self._before = 0
 
     def _count(self) -> int:
@@ -418,6 +430,65 @@ smtpd_client_connection_count_limit = 0
 
     def stop(self) -> None:
         subprocess.run(["postfix", "-c", str(self._etc), "stop"], check=False, capture_output=True)
+
+
+class PostfixDovecot(Postfix):
+    """Postfix that hands each message to dovecot over LMTP: what people run."""
+
+    name = "postfix+dovecot"
+
+    def __init__(self, directory: Path, recipients: list[str]) -> None:
+        if shutil.which("dovecot") is None or not Path("/usr/lib/dovecot/lmtp").exists():
+            raise RuntimeError("dovecot with its LMTP server is not installed")
+        base = directory.parent / "dovecot"
+        for name in ("run", "state"):
+            (base / name).mkdir(parents=True)
+        base.chmod(0o755)
+        mail = directory / "mail"
+        (base / "dovecot.conf").write_text(
+            f"""protocols = lmtp
+base_dir = {base}/run
+state_dir = {base}/state
+log_path = {base}/log
+ssl = no
+listen = 127.0.0.1
+mail_location = maildir:{mail}/%n
+first_valid_uid = 1
+auth_username_format = %Lu
+lmtp_save_to_detail_mailbox = no
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+userdb {{
+  driver = static
+  args = uid=65534 gid=65534 home={mail}/%n allow_all_users=yes
+}}
+service lmtp {{
+  process_min_avail = 2
+  unix_listener lmtp-in {{
+    mode = 0666
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+"""
+        )
+        # It keeps what it is given for its output, so that is no pipe to be read to the end.
+        with open(base / "said", "wb") as said:
+            code = subprocess.run(["dovecot", "-c", str(base / "dovecot.conf")], stderr=said, check=False)
+        if code.returncode:
+            raise RuntimeError((base / "said").read_text()[-500:])
+        self._conf = base / "dovecot.conf"
+        super().__init__(directory, recipients, base / "run/lmtp-in")
+        self.pids = (self.pid, int((base / "run/master.pid").read_text()))
+
+    def stop(self) -> None:
+        super().stop()
+        subprocess.run(["doveadm", "-c", str(self._conf), "stop"], check=False, capture_output=True)
 
 
 # -- measuring -----------------------------------------------------------------------------------------------
@@ -446,13 +517,13 @@ def measure(server: Posthouse | Postfix, number: int, size: int, sessions: int) 
         work.append((commands.encode(), message(first + index, size, recipient)))
     server.begin()
     os.sync()  # nobody pays for what others left to be written
-    before, logged = cpu(server.pid), cpu(server.pid, "postlogd")
+    before, logged = used(server.pids), used(server.pids, "postlogd")
     began = time.monotonic()
     driven, client_cpu, took = drive(server.port, work, sessions)
     connecting = time.monotonic() - began - driven
     server.wait(number)
-    seconds = max(driven, time.monotonic() - began - connecting) if server.name == "postfix" else driven
-    after, log_after = cpu(server.pid), cpu(server.pid, "postlogd")
+    seconds = max(driven, time.monotonic() - began - connecting) if isinstance(server, Postfix) else driven
+    after, log_after = used(server.pids), used(server.pids, "postlogd")
     text_seconds = server.catch_up()
     per = 1000 / number
     return Burst(
@@ -462,7 +533,7 @@ def measure(server: Posthouse | Postfix, number: int, size: int, sessions: int) 
         client_cpu * per,
         statistics.median(took),
         text_seconds,
-        (cpu(server.pid) - after) * per,
+        (used(server.pids) - after) * per,
     )
 
 
@@ -477,16 +548,17 @@ def show(size: int, sessions: int, found: dict[str, list[Burst]]) -> None:
     for bursts in found.values():
         line += f"{middle(bursts, 'rate'):11.0f}{middle(bursts, 'cpu'):10.2f}{middle(bursts, 'median') * 1000:9.1f}"
     if len(found) == 2:
-        rate, used = ([middle(bursts, name) for bursts in found.values()] for name in ("rate", "cpu"))
-        line += f"   speed x{rate[0] / rate[1]:.2f}, CPU x{used[0] / used[1]:.2f}"
+        rate, taken = ([middle(bursts, name) for bursts in found.values()] for name in ("rate", "cpu"))
+        line += f"   speed x{rate[0] / rate[1]:.2f}, CPU x{taken[0] / taken[1]:.2f}"
     print(line)
     ours = found["posthouse"]
     line = (
         f"{'':20}full text: {max(burst.text_seconds for burst in ours):.1f} s after the burst at most, "
         f"CPU {middle(ours, 'text_cpu'):.2f}; client's CPU {middle(ours, 'client_cpu'):.2f}"
     )
-    if "postfix" in found:
-        line += f"; of postfix's, its log {middle(found['postfix'], 'log_cpu'):.2f}"
+    for name, bursts in found.items():
+        if name != "posthouse":
+            line += f"; of postfix's, its log {middle(bursts, 'log_cpu'):.2f}"
     print(line, flush=True)
 
 
@@ -497,7 +569,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=60, help="of 1 MB in each burst")
     parser.add_argument("--quick", action="store_true", help="one round of 300, and 20 large ones")
     parser.add_argument("--directory", help="on the disk to be measured (default: the temporary one)")
-    parser.add_argument("--skip-postfix", action="store_true")
+    parser.add_argument("--peer", choices=("dovecot", "virtual", "none"), default="dovecot")
     given = parser.parse_args()
     if given.quick:
         given.messages, given.rounds, given.large = 300, 1, 20
@@ -507,24 +579,28 @@ def main() -> None:
     try:
         ours = Posthouse(directory)
         servers.append(ours)
-        if given.skip_postfix:
-            print("postfix: left out as asked")
-        else:
+        if given.peer != "none":
             try:
                 (directory / "postfix").mkdir()
-                servers.append(Postfix(directory / "postfix", ours.recipients))
+                kind = PostfixDovecot if given.peer == "dovecot" else Postfix
+                servers.append(kind(directory / "postfix", ours.recipients))
             except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-                print(f"postfix: left out: {error}")
+                print(f"the peer is left out: {error}")
         for server in servers:
             server.catch_up()
             measure(server, 100, 10_000, 8)  # processes are started, statements compiled
         names = "".join(f"{server.name + ' msg/s':>19}{'CPU':>5}{'ms':>6}" for server in servers)
         print(f"CPU: seconds per 1,000 messages; ms: MAIL to 250, median\n{'':12}{names}")
         for number, size, sessions in (
+            (given.messages // 2, 2_000, 1),
+            (given.messages, 2_000, 8),
+            (given.messages, 2_000, 32),
             (given.messages // 2, 10_000, 1),
             (given.messages, 10_000, 8),
             (given.messages, 10_000, 32),
+            (given.large // 2, 1_000_000, 1),
             (given.large, 1_000_000, 8),
+            (given.large, 1_000_000, 32),
         ):
             if not number:
                 continue
