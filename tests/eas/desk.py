@@ -20,9 +20,12 @@ from posthouse.eas.services import EasSettings, Services
 from posthouse.eas.statuses import StatusError
 from posthouse.model import FolderType, Item, ItemDraft
 from posthouse.store import bodies, changes, devices, folders, items
+from posthouse.wbxml.encode import encode
 from posthouse.wbxml.tags import AirSync, AirSyncBase, Email, FolderHierarchy
 from posthouse.wbxml.tree import E, Element
 from tests.support import store
+from tests.support.eas_checker import check_response
+from tests.support.eas_http import check_tokens
 
 MAIL = b"From: b@example.net\r\nTo: a@example.org\r\nSubject: %s\r\n\r\nhello\r\n"
 
@@ -118,9 +121,17 @@ class Room:
 
     def start(self, command: Any, request: Element | None, device: Any = None) -> Deferred[Any]:
         """Run a command; a StatusError becomes its number."""
-        deferred = Deferred.fromCoroutine(command.run(self.call(request, device)))
+        deferred: Deferred[Any] = Deferred.fromCoroutine(command.run(self.call(request, device)))
+        deferred.addCallback(self._checked)
         deferred.addErrback(lambda failure: failure.value.status if failure.check(StatusError) else failure)
         return deferred
+
+    def _checked(self, answer: Any) -> Any:
+        root = answer.root if isinstance(answer, Answer) else answer
+        if isinstance(root, Element):
+            check_tokens(encode(root), root)
+            check_response(root, self.version)
+        return answer
 
     def run(self, command: Any, request: Element | None, device: Any = None) -> Any:
         found: list[Any] = []

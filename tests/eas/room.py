@@ -15,8 +15,9 @@ from zope.interface import implementer
 from posthouse.bus import Bus
 from posthouse.eas.call import Call
 from posthouse.eas.pipeline import Incoming, Pipeline
-from posthouse.eas.query import Query
+from posthouse.eas.query import Query, parse_query
 from posthouse.eas.services import EasSettings, Services
+from posthouse.errors import PosthouseError
 from posthouse.interfaces import IOutbox, IParcel
 from posthouse.mime.scan import dump_structure, scan
 from posthouse.mime.summary import summarise
@@ -26,7 +27,9 @@ from posthouse.wbxml.decode import decode
 from posthouse.wbxml.encode import encode
 from posthouse.wbxml.tree import Element
 from posthouse.work.pool import InlinePool
+from tests.support.eas import MULTIPART, WBXML, split_parts
 from tests.support.eas_checker import check_response
+from tests.support.eas_http import check_headers, check_tokens
 from tests.support.store import NOW, folder, make_account, make_database
 
 VERSIONS = ("12.0", "12.1", "14.0", "14.1", "16.0", "16.1")
@@ -85,6 +88,16 @@ class NoAuthenticator:
 
     def check_basic(self, header: bytes, peer: str) -> Deferred[Account]:
         raise AssertionError("not asked here")
+
+
+def _version(query: bytes | None, version: str) -> tuple[int, int]:
+    """What a request says: in the base64 query, or in the header."""
+    try:
+        told = parse_query(query).version if query is not None else None
+    except PosthouseError:
+        told = None
+    major, _, minor = version.partition(".")
+    return told or (int(major), int(minor))
 
 
 @define
@@ -184,11 +197,19 @@ class Room:
             reply.body,
             kind,
         )
-        if reply.body and kind == "application/vnd.ms-sync.wbxml":
-            response.root = decode(reply.body)
+        if check:
+            named_headers = {**response.headers, "content-type": kind}
+            check_headers("POST", reply.code, named_headers, reply.body, wire=False, command=command)
+        data, parted = reply.body, kind == MULTIPART
+        if reply.body and parted:
+            data = split_parts(reply.body)[0]
+        if reply.body and kind in (WBXML, MULTIPART):
+            root = decode(data)
+            if not parted:
+                response.root = root
             if check:
-                major, _, minor = version.partition(".")
-                check_response(response.root, (int(major), int(minor)))
+                check_tokens(data, root)
+                check_response(root, _version(query, version), multipart=parted)
         return response
 
     def provision(self, version: str = "14.1") -> int:

@@ -36,6 +36,7 @@ from posthouse.wbxml.tags import (
 )
 from posthouse.wbxml.tree import E, Element
 from tests.support.eas_checker import check_response
+from tests.support.eas_http import check_headers, check_tokens
 
 PATH = "/Microsoft-Server-ActiveSync"
 WBXML = "application/vnd.ms-sync.wbxml"
@@ -254,6 +255,8 @@ class Phone:
             import gzip
 
             data = gzip.decompress(data)
+        if self.check:
+            check_headers(method, response.status, named, data, command=command)
         return self._answer(response.status, named, data)
 
     def _answer(self, status: int, headers: Mapping[str, str], data: bytes) -> Answer:
@@ -266,7 +269,8 @@ class Phone:
             parts = split_parts(data)
             root = decode(parts[0])
         if root is not None and self.check:
-            check_response(root, self.numbers)
+            check_tokens(parts[0] if parts else data, root)
+            check_response(root, self.numbers, multipart=bool(parts))
         return Answer(status, headers, data, root, parts)
 
     def query(self, command: str, parameters: Mapping[str, str]) -> str:

@@ -17,10 +17,21 @@ from unittest import SkipTest
 from attrs import frozen
 
 from posthouse.wbxml.tree import Element
+from tests.support.eas_text import SchemaError, check_text
 from tests.support.shared import shared_path
 
 #: The rules by name, for the pages of `tests.support.requirements`.
 RULES = {
+    "parents": "An element stands in one of the parents that the text gives it in answers to its command.",
+    "children": "An element holds no children but those that the text gives it.",
+    "number": "An element stands once in its parent where the text says so.",
+    "types": "The value of an element has the form of its type: container, string, integer, boolean, dateTime, empty.",
+    "values": "The value of an element is one of those that the text lists, and no longer than it says.",
+    "versions": "An element is sent at no version that does not have it.",
+    "presence": "What is required in an element is there; what may not be in an answer is not.",
+    "order": "The parts of Body and BodyPart stand in their order.",
+    "headers": "Status line, Content-Length, Content-Type, Retry-After, the challenge and the lists of OPTIONS.",
+    "tokens": "The bytes are Microsoft's tokens and code pages: inline strings, opaque byte arrays, nothing else.",
     "schema": "Elements, their order and number, their types and ranges are those of Microsoft's schema.",
     "collection": "A Collection of a Sync response has its names, its status and its parts in their order.",
     "never empty": "Lists, identifiers and bodies, whose emptiness crashes phones; keys have 1 to 64 characters.",
@@ -32,10 +43,6 @@ _MANY = 1 << 30
 #: iOS crashed on the one, Outlook on the other.
 _NEVER_BLANK = ("Email2:ConversationId", "AirSyncBase:Data", "AirSync:ServerId", "FolderHierarchy:ServerId")
 _NEVER_EMPTY = ("AirSync:Responses", "AirSync:Collections", "AirSync:Commands")
-
-
-class SchemaError(AssertionError):
-    """A response that breaks its schema."""
 
 
 class _Schemas:
@@ -94,12 +101,17 @@ def available() -> bool:
     return True
 
 
-def check_response(root: Element, version: tuple[int, int] | None = None) -> None:
+def check_response(root: Element, version: tuple[int, int] | None = None, *, multipart: bool = False) -> None:
     """Compare a response with its schema; nothing happens where the schemas are not present.
+
+    :param multipart: the document is the first part of several; nowhere else is there a Part.
 
     :raises SchemaError: naming the element and what is wrong with it.
     """
     _check_text_rules(root, version)
+    if not multipart and any(one.tag == "ItemOperations:Part" for one in root.iter()):
+        raise SchemaError("a Part outside a multipart answer")
+    check_text(root, version)
     if not available():
         return
     declared = _schemas().roots.get(root.tag)

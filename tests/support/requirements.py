@@ -21,7 +21,8 @@ A requirement that binds the server (Scope Server or Both), verified by ``Test C
       why = "It binds the client: the server never sends this element."
       ids = ["R12", "R20-R25"]
 
-- a rule of the checker through which the tests pass every answer (`tests.support.eas_checker`), for ``Adapter``: in
+- a rule of the checker through which the tests pass every answer (`tests.support.eas_checker`), for ``Adapter``:
+  most of these are sentences that the checker reads and asks (`tests.support.eas_text`); the rest are listed in
   ``docs/protocols/checked/*.toml``, ``[[rule]]`` with ``name`` (one of the checker's ``RULES``) and ``ids``.
 
 What is both cited and excused is an error, as is an id that the document does not have. The pages hold ids and
@@ -30,16 +31,13 @@ sections alone: the words are Microsoft's, and lie beside the checkout (`tests.s
 
 from __future__ import annotations
 
-import re
 import sys
 import tomllib
-import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from tests.support.citations import (
     DOCUMENTS,
@@ -52,44 +50,11 @@ from tests.support.citations import (
     test_files,
 )
 from tests.support.eas_checker import RULES
+from tests.support.eas_text import claims
 from tests.support.requirement_modules import modules_of
-from tests.support.shared import shared_path
+from tests.support.requirement_rows import Requirement, requirements
 
 PAGES = ROOT / "docs" / "protocols"
-
-_NS = "{http://schemas.microsoft.com/windows/ProtocolsTest/2007/07/RequirementTable}"
-#: A row of MS-ASHTTP has no id; some have a line break before it.
-_ID = re.compile(r"(MS-AS[A-Z]+)_R(\d+)$")
-
-
-#: Documents without a table of their own: the rows stand in the tables of those that build upon them.
-_SPREAD = ("MS-ASWBXML", "MS-ASDTYPE")
-
-
-@frozen
-class Requirement:
-    """One row of Microsoft's table."""
-
-    document: str
-    number: int
-    section: str
-    scope: str
-    verification: str
-    normative: bool
-    text: str = field(repr=False)
-
-    @property
-    def id(self) -> str:
-        return f"R{self.number}"
-
-    @property
-    def binds(self) -> bool:
-        """Whether the server has to keep it and somebody can see that it does."""
-        return self.scope in ("Server", "Both") and self.verification in ("Test Case", "Adapter")
-
-    @property
-    def order(self) -> tuple[tuple[int, ...], int]:
-        return tuple(int(one) for one in re.findall(r"\d+", self.section)), self.number
 
 
 @define
@@ -104,42 +69,6 @@ class Proof:
     @property
     def explained(self) -> bool:
         return bool(self.tests or self.reasons or self.rules)
-
-
-@cache
-def _rows(table: str) -> list[ET.Element]:
-    path = shared_path("ms-eas", "requirements", f"{table}_RequirementSpecification.xml")
-    return list(ET.parse(path).getroot().iter(f"{_NS}Requirement"))
-
-
-@cache
-def requirements(document: str) -> dict[int, Requirement]:
-    """The requirements of a document by their numbers.
-
-    :raises SkipTest: where the tables are not at hand.
-    """
-    tables = [document]
-    if document in _SPREAD:
-        tables = [one for one in DOCUMENTS if one not in _SPREAD]
-    found: dict[int, Requirement] = {}
-    for row in (row for table in tables for row in _rows(table)):
-
-        def value(name: str, row: ET.Element = row) -> str:
-            return (row.findtext(f"{_NS}{name}") or "").strip()
-
-        named = _ID.match(value("REQ_ID"))
-        if named is None or named[1] != document:
-            continue
-        found[int(named[2])] = Requirement(
-            document,
-            int(named[2]),
-            value("Doc_Sect"),
-            value("Scope"),
-            value("Verification"),
-            value("IsNormative") == "Normative",
-            " ".join(value("Description").split()),
-        )
-    return found
 
 
 class Table:
@@ -163,6 +92,9 @@ class Table:
                 if entry not in RULES:
                     self.errors.append(f"{path.name}: the checker has no rule {entry}")
                 _add(self.proofs[key].rules, entry)
+        for claim in claims():
+            if not self.proofs[claim.key].reasons:
+                _add(self.proofs[claim.key].rules, claim.rule)
         for (document, number), proof in self.proofs.items():
             if proof.reasons and (proof.tests or proof.rules):
                 kept = (proof.tests + proof.rules)[0]
