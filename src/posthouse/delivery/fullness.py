@@ -77,10 +77,10 @@ class Fullness:
         text = f"Your mailbox {usage.address} holds {in_words(usage.size)} of {in_words(usage.quota)}.\n\n"
         if full:
             text += (
-                "No more mail is taken for it. Who writes to you is asked to try again for "
-                f"{_DAYS} days, and told afterwards that your mailbox is full.\n\n"
+                "No more mail is taken for it. Who writes to you is asked to try again\n"
+                f"for {_DAYS} days, and told afterwards that your mailbox is full.\n\n"
             )
-        text += "To make room, delete what you do not need, and empty the folder of deleted items.\n"
+        text += "To make room, delete what you do not need,\nand empty the folder of deleted items.\n"
         header = [
             ("From", f"Mail Delivery System <mailer-daemon@{host}>"),
             ("To", usage.address),
