@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from attrs import evolve
@@ -11,8 +12,10 @@ from posthouse.errors import Exists, Malformed, NoSuchAccount
 from posthouse.mailauth import dkim, dmarc, spf
 from posthouse.mailauth.dkim_sign import OutgoingBody, load_key, make_key, sign
 from posthouse.store import dkim_keys
+from posthouse.tlspolicy import mtasts
 from tests.admin.test_operations import NOW, OperationsCase
 from tests.mailauth.zone import Zone, run
+from tests.support.authority import issue
 
 
 class DomainTests(OperationsCase):
@@ -91,3 +94,38 @@ class DomainTests(OperationsCase):
         self.assertEqual(sent.result, "pass")
         self.assertEqual(run(spf.check_helo("192.0.2.25", "mail.example.net", zone.lookup)).result, "pass")
         self.assertEqual(run(dmarc.discover("example.org", zone.lookup)).policy, "quarantine")
+
+    def test_a_domain_says_how_others_connect(self) -> None:
+        text = "\n".join(self.run_op("domain dns", domain="example.org"))
+        self.assertIn('_smtp._tls.example.org. IN TXT "v=TLSRPTv1; rua=mailto:postmaster@example.org"', text)
+        self.assertIn("posthouse domain sts example.org testing", text)
+        self.assertNotIn("STSv1", text)
+        self.assertEqual(self.run_op("domain sts", domain="example.org")["mode"], "none")
+        said = self.run_op("domain sts", domain="example.org", mode="testing", mx=["B.example.net"])
+        self.assertEqual(
+            (said["mode"], said["max_age"], said["mx"]),
+            ("testing", 604_800, ["mail.example.net", "b.example.net"]),
+        )
+        text = "\n".join(self.run_op("domain dns", domain="example.org"))
+        self.assertIn(f'_mta-sts.example.org. IN TXT "{said["record"]}"', text)
+        self.assertIn("mta-sts.example.org. IN CNAME mail.example.net.", text)
+        # The same again is no news; anything else is, even within the same millisecond.
+        self.assertEqual(self.run_op("domain sts", domain="example.org", mode="testing"), said)
+        other = self.run_op("domain sts", domain="example.org", mode="enforce", max_age=86_400)
+        self.assertNotEqual(other["record"], said["record"])
+        self.assertEqual(mtasts.policy_id([other["record"].encode()]), other["record"].partition("id=")[2])
+
+    def test_policies_that_make_no_sense_are_refused(self) -> None:
+        self.refused(Malformed, "domain sts", domain="example.org", mode="always")
+        self.refused(Malformed, "domain sts", domain="example.org", mode="enforce", max_age=60)
+        self.refused(Malformed, "domain sts", domain="example.org", mx=["a b"])
+        self.refused(NoSuchAccount, "domain sts", domain="elsewhere.example", mode="enforce")
+
+    def test_the_record_of_the_certificate_when_it_is_wanted(self) -> None:
+        pair = issue("mail.example.net")
+        self.refused(Malformed, "domain dns", domain="example.org", tlsa=True)
+        self.ports = evolve(self.ports, certificate=lambda: pair.certificate)
+        text = "\n".join(self.run_op("domain dns", domain="example.org", tlsa=True))
+        digest = hashlib.sha256(pair.spki).hexdigest()
+        self.assertIn(f"_25._tcp.mail.example.net. IN TLSA 3 1 1 {digest}", text)
+        self.assertNotIn("TLSA", "\n".join(self.run_op("domain dns", domain="example.org")))

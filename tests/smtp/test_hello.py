@@ -25,6 +25,12 @@ class HelloTests(SynchronousTestCase):
             + ["LIMITS RCPTMAX=77", "STARTTLS"],
         )
 
+    def test_requiretls_is_offered_inside_tls(self) -> None:
+        for role in ("mx", "submission", "submissions"):
+            self.assertIn("REQUIRETLS", Peer(role, tls=True).hello())
+            if role != "submissions":
+                self.assertNotIn("REQUIRETLS", Peer(role).hello())
+
     def test_auth_is_offered_inside_tls_on_user_ports_only(self) -> None:
         self.assertNotIn("AUTH PLAIN LOGIN", Peer("mx", tls=True).hello())
         self.assertNotIn("AUTH PLAIN LOGIN", Peer("submission").hello())

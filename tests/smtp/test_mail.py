@@ -54,6 +54,18 @@ class EnvelopeTests(SynchronousTestCase):
                 self.lines(f"MAIL FROM:<a@b.example>{parameters}", size_limit=1000), [expected], parameters
             )
 
+    def test_requiretls_goes_with_the_envelope(self) -> None:
+        self.assertEqual(self.lines("MAIL FROM:<a@b.example> REQUIRETLS"), ["530 5.7.1"])
+        self.assertEqual(self.lines("MAIL FROM:<a@b.example> REQUIRETLS=1", tls=True), ["501 5.5.4"])
+        for parameter in ("", " requiretls"):
+            peer = Peer(tls=True)
+            peer.hello()
+            commands = [f"MAIL FROM:<a@b.example>{parameter}", "RCPT TO:<alice@example.org>", "DATA"]
+            self.assertEqual(peer.codes(*commands), [250, 250, 354])
+            peer.send(b"Subject: x\r\n\r\n.\r\n")
+            ((envelope, _),) = peer.intake.accepted
+            self.assertEqual(envelope.require_tls, bool(parameter))
+
     def test_dsn_parameters_on_submission(self) -> None:
         for command, expected in (
             ("MAIL FROM:<a@b.example> RET=HDRS ENVID=x+2By AUTH=<>", "250 2.1.0"),

@@ -16,14 +16,14 @@ import treq.client
 from attrs import define, field, frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IAgentEndpointFactory
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
 from posthouse.errors import PosthouseError
@@ -106,6 +106,24 @@ class _Plain:
         return self.agent.request(method, uri, headers, bodyProducer).addCallback(check)
 
 
+@implementer(IBodyProducer)
+@frozen(eq=False)
+class _Whole:
+    """A body that is written at once; treq's own would ask the global reactor for turns."""
+
+    data: bytes
+    length: int
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        consumer.write(self.data)
+        return succeed(None)
+
+    def stopProducing(self) -> None:
+        """It is out already."""
+
+    pauseProducing = resumeProducing = stopProducing
+
+
 class _Body(Protocol):
     """Collects at most ``limit`` bytes."""
 
@@ -179,7 +197,7 @@ class Web:
     async def _post(self, url: str, data: bytes, kind: str) -> None:
         headers = {"Content-Type": kind}
         response = await self._client.post(
-            url, data=data, headers=headers, allow_redirects=False, unbuffered=True
+            url, data=_Whole(data, len(data)), headers=headers, allow_redirects=False, unbuffered=True
         )
         body = _Body(LARGEST)
         response.deliverBody(body)
