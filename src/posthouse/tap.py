@@ -306,7 +306,8 @@ class MailServer(Service):
         router = Router({"": Front(), EAS_PATH: Endpoint(services)})
         router.add(STS_PATH, StsResource(self.database, self.pool, config.server.hostname))
         places = Places(self._base())
-        for prefix, resource in autodiscover_routes(self.authenticator, places, self.pool, now).items():
+        found = autodiscover_routes(self.authenticator, places, self.pool, now, self.directory.belongs)
+        for prefix, resource in found.items():
             router.add(prefix, resource)
         limits = HttpLimits(bodies={EAS_PATH: eas.request_limit}, protected=frozenset([EAS_PATH]))
         hsts = _HALF_YEAR if config.tls.certificate else 0

@@ -38,6 +38,13 @@ class AnswerTests(SynchronousTestCase):
             root = self.post(REQUEST, kind)
             self.assertIsNotNone(root.find(f"{{{MOBILESYNC}}}Response"), kind)
 
+    def test_an_address_of_nobody_is_an_error_with_a_status_that_is_no_success(self) -> None:
+        """R3818, R4001, as Microsoft's case asks it."""
+        root = self.post(REQUEST.replace("ann@", "nobody@"))
+        error = root.find(f"{{{MOBILESYNC}}}Response/{{{MOBILESYNC}}}Action/{{{MOBILESYNC}}}Error")
+        assert error is not None
+        self.assertEqual(error.findtext(f"{{{MOBILESYNC}}}Status"), "2")
+
     def test_an_error_of_the_frame_stands_in_its_response(self) -> None:
         """R3818."""
         for body in ("<broken", REQUEST.replace("mobilesync/responseschema", "nobody/responseschema")):

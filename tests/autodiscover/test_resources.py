@@ -33,7 +33,13 @@ class _Authenticator:
 
 def _wire() -> Wire:
     places = Places("https://mail.example.org")
-    return Wire(Router(routes(_Authenticator(), places, InlinePool(), lambda: 1_790_000_000_000)))
+    return Wire(Router(routes(_Authenticator(), places, InlinePool(), lambda: 1_790_000_000_000, _belongs)))
+
+
+def _belongs(account: int, address: str) -> Deferred[bool]:
+    return succeed(
+        address in ("ann@example.org", "sales@example.org") or not address.endswith("@example.org")
+    )
 
 
 class PoxTests(SynchronousTestCase):
@@ -65,10 +71,16 @@ class PoxTests(SynchronousTestCase):
                 self.assertEqual(wire.status, 401)
                 self.assertEqual(wire.headers["www-authenticate"], 'Basic realm="Posthouse"')
 
-    def test_an_address_of_somebody_else_or_nobody_gets_the_same_answer(self) -> None:
+    def test_another_address_of_his_or_from_elsewhere_leads_to_his_mailbox(self) -> None:
         own = self.post(REQUEST, GOOD).body
-        for other in ("bob@", "nobody@"):
-            self.assertEqual(self.post(REQUEST.replace("ann@", other), GOOD).body, own)
+        for other in ("sales@example.org", "ann@else.example"):
+            self.assertEqual(self.post(REQUEST.replace("ann@example.org", other), GOOD).body, own)
+
+    def test_an_address_of_somebody_else_or_nobody_gets_the_same_error(self) -> None:
+        answers = [self.post(REQUEST.replace("ann@", f"{one}@"), GOOD).body for one in ("bob", "nobody")]
+        self.assertEqual(answers[0].replace(b"bob", b"nobody"), answers[1])
+        self.assertIn(b"<Action><Error><Status>2</Status>", answers[0])
+        self.assertNotIn(b"<Url>", answers[0])
 
     def test_errors_have_the_commands_own_numbers(self) -> None:
         """R703, R2285 to R2288: the schema that is wanted has to be one that is served."""

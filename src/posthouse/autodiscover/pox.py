@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from posthouse.errors import Malformed, TooLarge
 
-__all__ = ["MOBILESYNC", "Question", "answer", "parse", "refusal"]
+__all__ = ["MOBILESYNC", "Question", "answer", "nobody", "parse", "refusal"]
 
 _FRAME = "http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006"
 MOBILESYNC = "http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006"
@@ -119,6 +119,16 @@ def answer(address: str, name: str, url: str) -> bytes:
         f"<User><DisplayName>{_text(name)}</DisplayName><EMailAddress>{_text(address)}</EMailAddress></User>"
         f"<Action><Settings><Server><Type>MobileSync</Type><Url>{_text(url)}</Url><Name>{_text(url)}</Name>"
         "</Server></Settings></Action></Response>"
+    )
+
+
+def nobody(address: str) -> bytes:
+    """There is no mailbox of that address for the one who asks (MS-ASCMD 2.2.3.177.1, 4.2.2)."""
+    return _document(
+        f'<Response xmlns="{MOBILESYNC}"><Culture>en:us</Culture>'
+        f"<User><EMailAddress>{_text(address)}</EMailAddress></User>"
+        "<Action><Error><Status>2</Status><Message>There is no such mailbox for you</Message>"
+        "<DebugData>MailUser</DebugData></Error></Action></Response>"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import frozen
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
@@ -20,6 +21,8 @@ from posthouse.interfaces import IAuthenticator
 __all__ = ["Places", "PoxResource", "V2Resource", "routes"]
 
 _log = Logger("posthouse.autodiscover")
+
+Belongs = Callable[[int, str], Deferred[bool]]
 
 
 @frozen
@@ -41,17 +44,25 @@ class Places:
 
 
 class PoxResource(AsyncResource):
-    """``/autodiscover/autodiscover.xml``. Answers nobody without credentials, and everybody else about
-    himself only: an address that is another's, or nobody's, gets the same answer as one's own."""
+    """``/autodiscover/autodiscover.xml``. Answers nobody without credentials, and everybody else about himself only:
+    an address of ours that is another's or nobody's gets the same error; any other address, which is somewhere else
+    what his is here, the same answer as his own.
+    """
 
     methods = (b"GET", b"HEAD", b"POST")
     challenge_first = True
 
     def __init__(
-        self, authenticator: IAuthenticator, places: Places, pool: Pool, now: Callable[[], int]
+        self,
+        authenticator: IAuthenticator,
+        places: Places,
+        pool: Pool,
+        now: Callable[[], int],
+        belongs: Belongs,
     ) -> None:
         super().__init__(pool)
         self._authenticator, self._places, self._now = authenticator, places, now
+        self._belongs = belongs
 
     async def answer(self, request: Request) -> Reply:
         account = await authenticated(request, self._authenticator)
@@ -62,6 +73,8 @@ class PoxResource(AsyncResource):
             return self._refuse(pox.INVALID_REQUEST)
         if question.schema.lower() != pox.MOBILESYNC:
             return self._refuse(pox.NO_PROVIDER)
+        if question.address and not await self._belongs(account.id, question.address):
+            return _xml(pox.nobody(question.address))
         return _xml(pox.answer(account.address, account.name or account.address, self._places.active_sync))
 
     def _refuse(self, code: int) -> Reply:
@@ -83,14 +96,19 @@ class V2Resource(AsyncResource):
 
 
 def routes(
-    authenticator: IAuthenticator, places: Places, pool: Pool, now: Callable[[], int]
+    authenticator: IAuthenticator,
+    places: Places,
+    pool: Pool,
+    now: Callable[[], int],
+    belongs: Belongs = lambda account, address: succeed(True),
 ) -> dict[str, IResource]:
     """Path -> resource, for the site's ``Router``.
 
     :param now: gives milliseconds since the epoch.
+    :param belongs: whether an account (its id) may ask for an address: it is its own, or none of this house.
     """
     return {
-        "autodiscover/autodiscover.xml": PoxResource(authenticator, places, pool, now),
+        "autodiscover/autodiscover.xml": PoxResource(authenticator, places, pool, now, belongs),
         "autodiscover/autodiscover.json": V2Resource(places, pool),
     }
 

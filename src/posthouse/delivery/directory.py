@@ -211,6 +211,13 @@ class Directory:
         )
         return found
 
+    def belongs(self, account_id: int, address: str) -> Deferred[bool]:
+        """Whether an address is an account's own, or at a domain that is not ours at all."""
+        return Deferred.fromCoroutine(self._belongs(account_id, address))
+
+    async def _belongs(self, account_id: int, address: str) -> bool:
+        return not await self._is_ours(address) or owns(await self._owned(account_id, (address,)), address)
+
     async def _is_ours(self, address: str) -> bool:
         domain = fold_address(address).rpartition("@")[2]
         found: bool = await self._ask(("ours", domain), lambda tx: accounts.is_local_domain(tx, domain))
