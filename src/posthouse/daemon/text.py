@@ -28,7 +28,7 @@ BATCH = 50
 MAX_BATCH_TEXT = 500_000  # characters; 2 MB of UTF-8 at most
 SHORT = 65_536  # bytes of a body whose text takes well under 5 ms
 
-RATE = 20.0  # changes a second that are a burst
+RATE = 8.0  # changes a second that are a burst: as many large messages are a load, too
 LONGEST = 30.0  # seconds for which a burst goes first
 _WINDOW = 0.5  # seconds over which the rate is taken
 
