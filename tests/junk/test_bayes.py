@@ -13,13 +13,13 @@ LEARNED = Learned(40, 60)
 
 class ProbabilityTests(SynchronousTestCase):
     def test_words_of_junk_are_junk_and_words_of_good_mail_are_not(self) -> None:
-        junk = {word: (20, 0) for word in range(15)}
-        good = {word: (0, 30) for word in range(15)}
+        junk = dict.fromkeys(range(15), (20, 0))
+        good = dict.fromkeys(range(15), (0, 30))
         self.assertGreater(probability(range(15), junk, LEARNED), 0.999)
         self.assertLess(probability(range(15), good, LEARNED), 0.001)
 
     def test_what_stands_in_both_says_nothing(self) -> None:
-        self.assertEqual(probability(range(50), {word: (20, 30) for word in range(50)}, LEARNED), 0.5)
+        self.assertEqual(probability(range(50), dict.fromkeys(range(50), (20, 30)), LEARNED), 0.5)
         self.assertEqual(probability(range(50), {}, LEARNED), 0.5)
         self.assertEqual(probability((), {}, Learned()), 0.5)
 
