@@ -261,6 +261,7 @@ class Handset:
         self.folder_key = "0"
         self.folders: dict[str, tuple[str, str, int]] = {}
         self.sure = False
+        self.cleared = False
         self.keys: dict[str, str] = {}
         self.mirror: dict[str, dict[str, dict[str, str]]] = {}
         self.pending: dict[str, list[Element]] = {}
@@ -327,15 +328,18 @@ class Handset:
                 self.folders.pop(number, None)
             elif change.tag in (FolderHierarchy.Add, FolderHierarchy.Update):
                 told += 1
-                if change.tag == FolderHierarchy.Update:
+                if change.tag == FolderHierarchy.Update and not self.cleared:
+                    # A device that removes a folder with all that it believes inside may have removed one that
+                    # somebody had moved out of it.
                     assert number in self.folders, f"an update of the unknown folder {number}"
                 self.folders[number] = (
                     change.text(FolderHierarchy.ParentId) or "",
                     change.text(FolderHierarchy.DisplayName) or "",
                     int(change.text(FolderHierarchy.Type) or 0),
                 )
+        self.cleared = False
         for number in [one for one in self.keys if one not in self.folders]:
-            self._drop(number)
+            self.forget(number)
         self.unsure &= set(self.folders)
         return told > 0 and before != self.folders
 
@@ -446,7 +450,8 @@ class Handset:
                 if status == "7":
                     self.sure = False
 
-    def _drop(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """A folder that is gone, or to be fetched anew."""
         for known in (self.keys, self.mirror, self.pending, self.mine):
             known.pop(name, None)  # type: ignore[attr-defined]
         self.unsure.discard(name)
@@ -467,12 +472,12 @@ class Handset:
         name, status = one.text(AirSync.CollectionId) or "", one.text(AirSync.Status)
         if status == "3":
             assert self.keys.get(name, "0") != "0"
-            self._drop(name)
+            self.forget(name)
             return True
         if status in ("8", "12"):
             assert status == "12", f"Sync of {name}: {status}"
             self.sure = False
-            self._drop(name)
+            self.forget(name)
             self.folders.pop(name, None)
             return True
         assert status == "1", f"Sync of {name}: {status}"

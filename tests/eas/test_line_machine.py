@@ -147,7 +147,8 @@ class LineMachine(RuleBasedStateMachine):
                 inside |= more
             for one in inside:
                 phone.folders.pop(one)
-                phone._drop(one)
+                phone.forget(one)
+            phone.cleared = True
 
         phone.folder_command(
             "FolderDelete", E(tags.FolderDelete, key, E(tags.ServerId, number)), fate, deleted

@@ -1,0 +1,1 @@
+"""What real clients send, scripted: their headers, their queries, their order of commands and their odd habits."""
