@@ -312,6 +312,11 @@ class Delivery:
         _between(0, 1_000_000),
     )
     concurrency: int = _key(50, "Outgoing connections at one time, altogether.", _between(1, 500))
+    per_destination: int = _key(
+        10,
+        "Among them those to one destination, once it has shown that it takes mail.",
+        _between(1, 100),
+    )
     inside: tuple[str, ...] = _key(
         (),
         "Private networks that MX records and policy hosts of other domains may lead to; otherwise nobody's DNS "

@@ -253,7 +253,12 @@ class MailServer(Service):
         if self.way is not None:
             sender.security = self.way.security
             sender.report_delay = report_delay(config, self.random)
-        self.runner = Runner(self.database, sender, self.reactor, Lanes(total=config.delivery.concurrency))
+        lanes = Lanes(
+            config.delivery.concurrency,
+            first=min(2, config.delivery.per_destination),
+            most=config.delivery.per_destination,
+        )
+        self.runner = Runner(self.database, sender, self.reactor, lanes)
         self.holding = Holding(self.outbox, self.reactor)
         self.fullness = Fullness(self.database, reporter, config.mailboxes.quota)
         self.sifter = self.intake.sifter = self.outbox.sifter = sifter_of(
