@@ -55,8 +55,10 @@ async def _access(ports: Ports, device: str, address: str | None, access: Device
 
 @operation("device default")
 async def device_default(ports: Ports, access: str, address: str) -> dict[str, Any]:
-    """Say what becomes of a user's new phones: allow, quarantine, or what the configuration says (server); with
-    none the user may have no phone at all, and those of today are kept out, too."""
+    """Say what becomes of a user's new phones: allow, quarantine, as configured (server), or none at all, old or new.
+
+    With ``none`` those of today are kept out, too (ActiveSync status 126).
+    """
     words = {
         "allow": DeviceAccess.ALLOWED,
         "quarantine": DeviceAccess.QUARANTINED,
