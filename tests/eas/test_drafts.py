@@ -206,6 +206,8 @@ class AddTests(DraftCase):
     def test_a_whole_message_added_again_is_known_by_its_id(self) -> None:
         mime = b"From: a@example.org\r\nMessage-ID: <own@phone>\r\nDate: Wed, 01 Jul 2026 10:00:00 +0000\r\n\r\nhi\r\n"
         first = self.made(data(mime=mime), "1")
+        self.phone = Mirror(self.room, FolderType.DRAFTS)
+        self.phone.sync()
         self.sync(add(data(mime=mime), "2"))
         self.assertEqual([one.number for one in self.items()], [first])
         self.made(data(mime=mime.replace(b"hi", b"hello")), "3")
@@ -215,6 +217,8 @@ class AddTests(DraftCase):
         plan = data(to="b@example.org", subject="Plan", text="well")
         first = self.made(plan, "7")
         self.sync(change(first, data(subject="Other")))
+        self.phone = Mirror(self.room, FolderType.DRAFTS)
+        self.phone.sync()
         self.assertNotEqual(self.made(plan, "7"), first)
 
     def test_the_answer_names_conversation_and_attachments(self) -> None:

@@ -73,7 +73,7 @@ class BodyTests(Base):
 
     def test_all_or_none(self) -> None:
         """R53-R55, R62, R63, R73, R77, R78, R105, R120, R180, R188, R276-R283, R373-R382, R392, R400, R401,
-        R407-R411, R420-R424; ASCON R38-R40, R235, R236, R239, R240.
+        R402, R403, R407-R411, R420-R424; ASCON R38-R40, R235, R236, R239, R240.
         """
         for tag in (AirSyncBase.Body, AirSyncBase.BodyPart):
             for size, whole, shown in (

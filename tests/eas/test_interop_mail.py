@@ -231,7 +231,7 @@ class FlagTests(Base):
         self.assertEqual(self.seen().text(Tasks.DateCompleted), day(1))
 
     def test_what_breaks_the_table_is_6_and_changes_nothing(self) -> None:
-        """TC02, TC04-TC11: ASEMAIL R92, R406-R409, R702, R738-R741, R757, R861-R864."""
+        """TC02, TC04-TC11: ASEMAIL R92, R406-R409, R702, R738-R741, R757, R850, R851, R853, R861-R864."""
         active = E(Email.Status, 2)
         for broken in (
             [E(Email.Status, 3)],

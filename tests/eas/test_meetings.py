@@ -103,7 +103,7 @@ class ElementTests(Meetings):
             phone = self.filled()
             self.assertEqual(phone.change(item, Element(Email.Flag, None, [Element(Email.Status, "2")])), "1")
             (data,) = self.phone().commands()[AirSync.Add]
-            self.assertEqual(names(data.find(Email.Flag)), ["Status"])
+            self.assertEqual(names(data.find(Email.Flag)), ["Status", "ReminderSet"])
 
     def test_defaults_and_their_opposites(self) -> None:
         """ASEMAIL R235, R270, R389, R390, R535, R716."""

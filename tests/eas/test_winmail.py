@@ -13,7 +13,8 @@ from posthouse.wbxml.tags import ItemOperations as IO
 from posthouse.wbxml.tree import E, Element
 from tests.eas.room import VERSIONS, Room
 from tests.mime.test_tnef import drafted, mail
-from tests.support.tnef import RTF, sample
+from tests.support import tnef
+from tests.support.tnef import RTF, attribute, number, properties, sample, winmail
 
 
 class WinmailTests(SynchronousTestCase):
@@ -54,6 +55,19 @@ class WinmailTests(SynchronousTestCase):
             self.assertEqual(body.text(AirSyncBase.Type), "3")
             self.assertEqual(b64decode(body.text(AirSyncBase.Data) or ""), RTF)
             self.assertEqual(found.text(AirSyncBase.NativeBodyType), "3")
+
+    def test_an_embedded_object(self) -> None:
+        """ASAIRS R230: an OLE object of Outlook is of method 6."""
+        packed = winmail(
+            attribute(0x00069002, bytes(14)),
+            attribute(0x00018010, b"drawing\0"),
+            attribute(0x0006800F, b"\xd0\xcf\x11\xe0 storage"),
+            attribute(0x00069005, properties(number(0x3705, 6), tnef.text(0x3707, "drawing"))),
+        )
+        files = self.fetch(item=self.put(mail(packed))).find(AirSyncBase.Attachments)
+        assert files is not None
+        methods = {one.text(AirSyncBase.DisplayName): one.text(AirSyncBase.Method) for one in files.children}
+        self.assertEqual(methods["drawing"], "6")
 
     def test_other_forms_of_it(self) -> None:
         """ASAIRS R2412."""

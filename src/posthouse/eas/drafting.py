@@ -76,15 +76,16 @@ class DraftAuthor:
     sent: list[Any] = field(factory=list)
     _bodies: dict[int, int] = Factory(dict)
 
-    def add(self, tx: Transaction, folder: Folder, order: Order) -> Written:
+    def add(self, tx: Transaction, folder: Folder, order: Order, holds: Callable[[int], bool]) -> Written:
         prepared = self._of(order)
         if prepared.parcel is not None:
             self._send(tx, prepared)
             return Written()
         assert prepared.draft is not None
         there = items.fresh_draft(tx, folder.id, prepared.draft.message_id, prepared.draft.size)
-        if there:
-            # Its answer was lost, and the device began anew with the key: the draft is there, and as it says.
+        if there and not holds(there):
+            # Its answer was lost, and the device began anew: the draft is there, and as it says. ClientIds restart:
+            # one who knows that draft means another.
             return Written(there, 0, prepared.files)
         number = items.add_item(tx, folder, prepared.draft, self._keep(tx, prepared), self.now, self.device)
         return Written(number, 0, prepared.files)

@@ -160,9 +160,18 @@ def added_here(state: State, number: int, mark: Mark | None) -> State:
 
     :param mark: None when somebody removed it before the device heard of its Add: then the tombstone is news.
     """
-    if mark is not None and number <= state.newest and mark.arrival >= state.floor:
+    if mark is not None and _passed(state, mark):
         return state
     return evolve(state, extra=state.extra | {number})
+
+
+def holds(state: State, mark: Mark) -> bool:
+    """Whether the device has been given this item, or made it and heard so."""
+    return mark.number in state.extra or (_passed(state, mark) and mark.number not in state.aside)
+
+
+def _passed(state: State, mark: Mark) -> bool:
+    return mark.number <= state.newest and mark.arrival >= state.floor
 
 
 def removed_here(state: State, number: int) -> State:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
@@ -93,8 +94,11 @@ class Author(Protocol):
     Each method refuses with a StatusError before it has written anything.
     """
 
-    def add(self, tx: Transaction, folder: Folder, order: Order) -> Written:
-        """Make an item, or send it at once."""
+    def add(self, tx: Transaction, folder: Folder, order: Order, holds: Callable[[int], bool]) -> Written:
+        """Make an item, or send it at once.
+
+        :param holds: whether the device has an item of that number: then it asks for another one.
+        """
 
     def rewrites(self, folder: Folder, item: Item) -> bool:
         """Whether more of this item may be changed than its marks."""
@@ -190,7 +194,7 @@ def _add(
         try:
             if desk.author is None:
                 raise StatusError(CONVERSION, f"items of class {folder.type.item_class} cannot be added")
-            written = desk.author.add(tx, folder, order)
+            written = desk.author.add(tx, folder, order, partial(_holds, tx, folder, state))
             result = AddResult(written.number, SUCCESS, seen, 0, written.files)
         except StatusError as error:
             result = AddResult(0, error.status, seen)
@@ -201,6 +205,11 @@ def _add(
         state = knowledge.added_here(state, result.number, mark)
         added = changes.items(tx, folder.id, [result.number]).get(result.number)
     return state, Response(order, result.status, result.number, added=added, files=result.files)
+
+
+def _holds(tx: Transaction, folder: Folder, state: State, number: int) -> bool:
+    mark = changes.marks(tx, folder.id, [number]).get(number)
+    return mark is not None and knowledge.holds(state, mark)
 
 
 def _change(

@@ -33,7 +33,7 @@ _WANTED = {
         "references", "importance", "x-priority", "priority", "x-msmail-priority", "list-id",
         "list-unsubscribe",
         "list-post", "auto-submitted", "precedence", "thread-topic", "x-auto-response-suppress",
-        "delivered-to", "resent-to", "x-forwarded-to", "x-original-to",
+        "content-class", "delivered-to", "resent-to", "x-forwarded-to", "x-original-to",
     )
 }  # fmt: skip
 _ID = re.compile(r"<([^<>\s]{1,998})>")
@@ -137,7 +137,7 @@ def summarise(root: Part, head: bytes, read: Read) -> Summary:
         _preview(choice.plain, choice.html, read),
         any(counts(info) for info in listed),
         listed,
-        _message_class(root, choice.calendar, read),
+        _VOICE.get(get("content-class", b"").lower()) or _message_class(root, choice.calendar, read),
         _list_name(decode(list_id, 998)) if list_id else "",
         decode(auto, 100).lower() if auto else "",
         decode(precedence, 100).lower() if precedence else "",
@@ -147,6 +147,13 @@ def summarise(root: Part, head: bytes, read: Read) -> Summary:
 
 
 _NOBODY = addresses.Mailbox("", "")
+
+#: What telephone systems call their messages (MS-OXCMAIL 2.1.3.2, Content-Class).
+_VOICE = {
+    b"voice": "IPM.Note.Microsoft.Voicemail.UM",
+    b"voice-ca": "IPM.Note.Microsoft.Voicemail.UM.CA",
+    b"missedcall": "IPM.Note.Microsoft.Missed.Voice",
+}
 
 #: Whoever sends a message on to others leaves one of these behind.
 _PASSED_ON = ("delivered-to", "resent-to", "x-forwarded-to", "x-original-to")

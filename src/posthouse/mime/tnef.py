@@ -16,9 +16,12 @@ from posthouse.errors import Malformed
 from posthouse.mime import charset
 from posthouse.mime.fields import safe_name
 
-__all__ = ["TNEF_TYPES", "Tnef", "TnefFile", "read_tnef"]
+__all__ = ["OLE_TYPE", "TNEF_TYPES", "Tnef", "TnefFile", "read_tnef"]
 
 TNEF_TYPES = frozenset(("application/ms-tnef", "application/vnd.ms-tnef"))
+
+#: What an embedded object of Outlook (attachment method 6) is called here.
+OLE_TYPE = "application/x-ole-storage"
 
 _SIGNATURE = b"\x78\x9f\x3e\x22"
 _MOST_ATTRIBUTES = 5000
@@ -47,6 +50,7 @@ _CONTENT_ID = 0x3712
 _FIXED = {2: 4, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 10: 4, 11: 4, 20: 8, 64: 8, 72: 16}
 _TEXT8, _TEXT16, _BINARY, _OBJECT = 0x1E, 0x1F, 0x102, 0x0D
 _EMBEDDED_MESSAGE = 5
+_OLE = 6
 
 
 @frozen
@@ -205,6 +209,9 @@ def _described(data: bytes, file: TnefFile, start: int, stop: int, page: str) ->
     if method == _EMBEDDED_MESSAGE:
         # A message in the same form again.
         file = evolve(file, content_type="application/ms-tnef", name=f"{file.name or short or 'message'}.dat")
+    elif method == _OLE:
+        # Whatever it says of itself: its bytes are the storage of an object.
+        file = evolve(file, content_type=OLE_TYPE)
     return file if file.name else evolve(file, name=short)
 
 

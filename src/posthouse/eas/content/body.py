@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from posthouse.eas.content.meeting import calendar_range, invitation
 from posthouse.eas.content.options import HTML, MIME, PLAIN, RTF, BodyPreference, MailOptions
+from posthouse.eas.content.voice import voice_range
 from posthouse.eas.versions import Version
 from posthouse.errors import Malformed
 from posthouse.mime import charset
@@ -70,6 +71,7 @@ class Plan:
     """What to read for one message: the choices in their order; the first is nearly always the one.
 
     :ivar calendar: the iCalendar part of an invitation, and which bytes of the message to read of it.
+    :ivar voice: which bytes tell of the call, for voice mail.
     """
 
     choices: tuple[Choice, ...]
@@ -77,6 +79,7 @@ class Plan:
     cpid: int
     invitation: AttachmentInfo | None = None
     calendar: tuple[Part, int, int] | None = None
+    voice: tuple[int, int] | None = None
 
 
 #: MS-ASAIRS 3.2.5.2 with no preference at all: plain text.
@@ -130,6 +133,7 @@ def plan(item: Item, root: Part, bodies: Bodies, options: MailOptions) -> Plan:
         charset.code_page(label) if label else 65001,
         invitation(item, bodies.calendar),
         calendar_range(item, bodies.calendar),
+        voice_range(item, root),
     )
 
 

@@ -105,6 +105,10 @@ def _body(data: Element) -> tuple[str | None, str | None, bytes | None]:
     body = data.find(AirSyncBase.Body)
     if body is None or (body.find(AirSyncBase.Data) is None and body.find(AirSyncBase.Type) is None):
         return None, None, None
+    tags = [child.tag for child in body.children]
+    if AirSyncBase.Body in tags or len(set(tags)) != len(tags):
+        # MS-ASAIRS R10037, R10039: each once, and none within itself.
+        raise StatusError(CONVERSION, f"a body of {len(tags)} elements")
     kind = (body.text(AirSyncBase.Type) or PLAIN).strip()
     if body.find(AirSyncBase.Data) is None and kind == MIME:
         raise StatusError(CONVERSION, "a message without Data")

@@ -30,11 +30,13 @@ from posthouse.eas.content.flag import flag_element
 from posthouse.eas.content.meeting import content_class, meeting_element, read_calendar, shown_class
 from posthouse.eas.content.moments import write_moment
 from posthouse.eas.content.options import MailOptions
+from posthouse.eas.content.voice import Voice, caller_elements, read_voice, recording_elements
 from posthouse.eas.versions import Version
 from posthouse.errors import PosthouseError
 from posthouse.mime.bodies import choose_bodies
 from posthouse.mime.scan import load_structure
 from posthouse.mime.threads import short_index
+from posthouse.mime.tnef import OLE_TYPE
 from posthouse.model import AttachmentInfo, ChangeGroup, Item
 from posthouse.pim.invitation import Invitation
 from posthouse.store import bodies as store_bodies
@@ -45,6 +47,9 @@ from posthouse.wbxml.tree import Element
 #: One batch of bodies: this many messages, or this many bytes.
 _BATCH = 32
 _BATCH_BYTES = 1 << 20
+
+#: MS-ASAIRS 2.2.2.31: an embedded message, an embedded object; all others are normal.
+_METHODS = {"message/rfc822": "5", OLE_TYPE: "6"}
 
 
 def file_reference(item: Item, attachment: AttachmentInfo) -> str:
@@ -96,9 +101,11 @@ def _ranges(prepared: Prepared) -> list[tuple[int, int | None]]:
     if prepared.part is not None:
         wanted.append(prepared.part)
     ranges = [(choice.start, choice.stop) for choice in wanted]
+    # Behind the others, where `MailReader` looks for it; no message is both.
     if prepared.plan.calendar is not None:
-        # Behind the others, where `MailReader` looks for it.
         ranges.append(prepared.plan.calendar[1:])
+    elif prepared.plan.voice is not None:
+        ranges.append(prepared.plan.voice)
     return ranges
 
 
@@ -205,9 +212,10 @@ class MailReader:
             part = await self._body(item, (prepared.part,), raws[1]) if prepared.part is not None else None
             calendar = prepared.plan.calendar
             meeting = read_calendar(calendar[0], raws[-1]) if calendar is not None else None
+            voice = read_voice(raws[-1]) if prepared.plan.voice is not None and calendar is None else None
             return MailData(
                 item,
-                tuple(mail_elements_of(item, prepared.plan, body, part, self._call.version, meeting)),
+                tuple(mail_elements_of(item, prepared.plan, body, part, self._call.version, meeting, voice)),
                 size=600
                 + (len(body.data) if body is not None else 0)
                 + (len(part.data) if part is not None else 0),
@@ -252,17 +260,18 @@ def mail_elements_of(
     part: Rendered | None,
     version: Version,
     meeting: Invitation | None = None,
+    voice: Voice | None = None,
 ) -> list[Element]:
     """Everything of a message.
 
     :param body: None when a message part alone was asked for (MS-ASCON R245-R248).
-    :param meeting: what the message invites to.
+    :param meeting: what the message invites to. :param voice: the call that it recorded.
     """
     elements = header_elements(item, version)
     elements.append(Element(Email.Read, "1" if item.read else "0"))
     files = item.attachments if planned.invitation is None else (*item.attachments, planned.invitation)
     if files:
-        elements.append(attachments_element(item, files))
+        elements.append(attachments_element(item, files, version, voice))
     if body is not None:
         elements.append(body_element(body, item, version))
     if part is not None and version >= (14, 1):
@@ -270,6 +279,8 @@ def mail_elements_of(
     elements.append(Element(Email.MessageClass, shown_class(item, meeting)))
     if meeting is not None:
         elements.append(meeting_element(item, meeting, version))
+    if voice is not None:
+        elements += caller_elements(voice, version)
     elements.append(Element(Email.InternetCPID, str(planned.cpid or 65001)))
     elements.append(flag_element(item.flag))
     elements.append(Element(Email.ContentClass, content_class(meeting)))
@@ -328,15 +339,16 @@ def conversation_elements(item: Item, version: Version) -> list[Element]:
     return elements
 
 
-def attachments_element(item: Item, files: Sequence[AttachmentInfo]) -> Element:
+def attachments_element(
+    item: Item, files: Sequence[AttachmentInfo], version: Version, voice: Voice | None = None
+) -> Element:
     """MS-ASAIRS 2.2.2.8."""
     rows: list[Element] = []
     for attachment in files:
         children = [
             Element(AirSyncBase.DisplayName, attachment.name),
             Element(AirSyncBase.FileReference, file_reference(item, attachment)),
-            # 5 is an embedded message.
-            Element(AirSyncBase.Method, "5" if attachment.content_type == "message/rfc822" else "1"),
+            Element(AirSyncBase.Method, _METHODS.get(attachment.content_type, "1")),
             Element(AirSyncBase.EstimatedDataSize, str(attachment.size)),
         ]
         if attachment.content_id:
@@ -345,6 +357,8 @@ def attachments_element(item: Item, files: Sequence[AttachmentInfo]) -> Element:
             children.append(Element(AirSyncBase.ContentLocation, attachment.content_location))
         if attachment.inline:
             children.append(Element(AirSyncBase.IsInline, "1"))
+        if voice is not None:
+            children += recording_elements(voice, attachment, version)
         rows.append(Element(AirSyncBase.Attachment, None, children))
     return Element(AirSyncBase.Attachments, None, rows)
 

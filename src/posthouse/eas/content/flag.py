@@ -49,8 +49,8 @@ def flag_element(flag: Flag | None) -> Element:
         value: int | None = getattr(flag, name)
         if value is not None:
             children.append(Element(tag, write_moment(value)))
-    if flag.reminder_set:
-        children.append(Element(Tasks.ReminderSet, "1"))
+    # R1072: said both ways.
+    children.append(Element(Tasks.ReminderSet, "1" if flag.reminder_set else "0"))
     if flag.sub_ordinal:
         children.append(Element(Tasks.SubOrdinalDate, flag.sub_ordinal))
     return Element(Email.Flag, None, children)
@@ -101,8 +101,10 @@ def _check_moments(moments: dict[str, int], status: str) -> None:
         moments.setdefault("date_completed", moments["completed"])  # R336
 
 
-#: What only the server says of a message (R347, R648, R723).
-_READ_ONLY = frozenset((Email2.ConversationId, Email2.ReceivedAsBcc, Email2.Sender))
+#: What only the server says of a message (R347, R648, R723, R817, R835).
+_READ_ONLY = frozenset(
+    (Email2.ConversationId, Email2.ReceivedAsBcc, Email2.Sender, Email2.UmCallerID, Email2.UmUserNotes)
+)
 
 
 class _Absent:
