@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import fail
+
 from posthouse.delivery.holding import Holding
-from posthouse.errors import NoSuchThing, SentTooMuch
+from posthouse.delivery.message import Message
+from posthouse.delivery.submission import Parcel
+from posthouse.errors import NoSuchThing, SentTooMuch, TryLater
 from posthouse.model import FolderType, News, Recipient, evolve
 from posthouse.store import accounts, domains, held, items, outbox, preferences
 from posthouse.store.allowance import Allowance
@@ -176,6 +180,63 @@ class PhoneTests(HoldingCase):
         self.pass_time(30)
         self.assertEqual(self.db.write_now(lambda tx: held.prune_held(tx, self.now(), 10)), 0)
         self.assertEqual(self.db.write_now(lambda tx: held.prune_held(tx, self.now() + held.KEEP + 1, 10)), 1)
+
+
+class FakeSigner:
+    """Signs with a number that counts up."""
+
+    count = 0
+
+    async def fields(self, message: Message, added: bytes, now: int) -> bytes:
+        self.count += 1
+        return b"DKIM-Signature: n=%d\r\n" % self.count
+
+
+class TroubleTests(HoldingCase):
+    def test_it_is_signed_when_it_leaves(self) -> None:
+        signer = FakeSigner()
+        self.submission.signer = signer  # type: ignore[assignment]
+        self.hold()
+        self.submit(OUT)
+        self.assertEqual(signer.count, 0)
+        self.pass_time(30)
+        (row,) = self.queue()
+        self.assertTrue(row.trace.startswith(b"DKIM-Signature: n=1\r\n"), row.trace)
+
+    def test_a_busy_store_only_makes_it_later(self) -> None:
+        self.hold()
+        self.submit(PLAIN)
+        write, self.db.write = self.db.write, lambda function: fail(TryLater())  # type: ignore[method-assign]
+        self.pass_time(30)
+        self.assertEqual(self.items(self.bob), [])
+        self.db.write = write  # type: ignore[method-assign]
+        self.pass_time(5)
+        self.assertEqual(len(self.items(self.bob)), 1)
+
+    def test_one_that_breaks_us_does_not_keep_the_others(self) -> None:
+        self.hold()
+        self.submit(BOTH)
+        self.submit(PLAIN)
+        hand_out = self.submission.hand_out
+
+        def broken(tx: Any, parcel: Parcel) -> tuple[str, ...]:
+            if len(parcel.recipients) == 3:
+                raise ZeroDivisionError
+            return hand_out(tx, parcel)
+
+        self.patch(type(self.submission), "hand_out", lambda submission, tx, parcel: broken(tx, parcel))
+        self.pass_time(31)
+        self.assertEqual((len(self.items(self.bob)), len(self.waiting())), (1, 1))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_what_is_lost_is_reported(self) -> None:
+        self.hold()
+        self.submit(OUT)
+        self.db.write_now(lambda tx: tx.execute("DELETE FROM chunk"))
+        self.db.write_now(lambda tx: tx.execute("DELETE FROM body"))
+        self.pass_time(31)
+        self.assertEqual((self.queue(), self.waiting()), ([], []))
+        self.assertIn(b"Action: failed", self.body(self.items(self.ann)[0]))
 
 
 class SmtpTests(HoldingCase):

@@ -20,6 +20,8 @@ class TableTests(SynchronousTestCase):
 
     def test_an_error_becomes_its_status(self) -> None:
         self.assertEqual(status_of(errors.OverQuota()), 113)
+        self.assertEqual(status_of(errors.MailboxFull()), 113)
+        self.assertEqual(status_of(errors.SentTooMuch()), 115)
         self.assertEqual(status_of(StatusError(9)), 9)
         self.assertEqual(status_of(ZeroDivisionError()), 110)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.eas import Phone
 from tests.system.house import INBOX, demo_of, letter, login, phone_of
 
 OUTBOX, DRAFTS, SENT = 6, 3, 5
@@ -103,10 +104,19 @@ class AddressTests(SynchronousTestCase):
         self.daemon.mail("x@there.example", [full], letter("x@there.example", full, "The last one"))
         self.until(lambda: self.rcpt(full)[0] == 452, 10)  # what was known of it is forgotten in seconds
         self.assertEqual(self.rcpt(full)[1][:5], "4.2.2")
+        phone = Phone(
+            self.daemon.facts["https"],
+            full,
+            made["password"],
+            cafile=self.daemon.facts["certificate"],
+            check=False,
+        ).set_up()
+        status = phone.send_mail(letter(full, self.noa, "No room for this"), "full-1")
+        self.assertEqual(status, 113)  # MS-ASCMD 2.2.2: MailboxQuotaExceeded
+        self.assertEqual(phone.send_mail(letter(full, self.noa, "Not kept"), "full-2", save=False), 0)
         self.assertGreater(self.good("quota", "list", "--over", "100")[0]["percent"], 100)
         self.good("user", "quota", full, "default")
         self.assertEqual(self.rcpt(full)[0], 250)
-        self.assertTrue(made["password"])
 
     def test_a_disabled_user_gets_mail_and_nothing_else(self) -> None:
         off = f"off@{self.domain}"

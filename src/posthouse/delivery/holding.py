@@ -124,7 +124,7 @@ class Holding:
                 return
             account, item, data = found
             parcel = await self._parcel(one, account, item, data)
-            await self.submission.database.write(lambda tx: self._hand_out(tx, one, parcel))
+            await self.submission.database.write(lambda tx: self._hand_out(tx, one, parcel, item.body_id))
         except TryLater as error:
             _log.warn(
                 "{name} is held a little longer: {error}", event="held.later", name=one.name, error=str(error)
@@ -133,16 +133,21 @@ class Holding:
             await self.submission.database.write(lambda tx: held.postpone(tx, one, later))
         except PosthouseError as error:
             await self._give_up(one, error)
+        except Exception:
+            # One message that breaks us must not keep the others.
+            _log.failure("{name} cannot be sent", event="held.broken", name=one.name)
+            later = self._now() + 60 * _POSTPONED
+            await self.submission.database.write(lambda tx: held.postpone(tx, one, later))
         else:
             self.submission.departed(parcel)
 
     async def _parcel(self, one: Held, account: Account, item: Item, data: bytes) -> Parcel:
         """The message as others see it, ready to be handed out."""
         submission, now = self.submission, self._now()
-        message: Message = await submission.pool.run(message_of, data)
+        message: Message = message_of(data, await submission.structure_of(data))
         if any(key == "bcc" for key, _ in message.fields):
             message = message.with_head(compose.edit_headers(message.head, remove=("Bcc",)))
-        draft = await submission.pool.run(message.draft, now, item.trace)
+        draft = message.draft(now, item.trace)
         body = await keep_body(submission.database, submission.pool, message, now)
         addresses = tuple(recipient.address for recipient in one.recipients)
         return Parcel(
@@ -164,8 +169,10 @@ class Holding:
             held=True,
         )
 
-    def _hand_out(self, tx: Any, one: Held, parcel: Parcel) -> None:
+    def _hand_out(self, tx: Any, one: Held, parcel: Parcel, body_id: int) -> None:
         item = held.waiting_item(tx, one)
+        if item is not None and item.body_id != body_id:
+            raise TryLater(cause="it was changed at this moment")
         handed = self.submission.hand_out(tx, parcel) if item is not None else ()
         held.finish(tx, one, item, handed)
 

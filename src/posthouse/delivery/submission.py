@@ -173,7 +173,7 @@ class Submission:
         if hold_until is None:
             hold = (await self.directory.preferences(account.id)).hold * 1000
             hold_until = int(self.clock.seconds() * 1000) + hold if hold else 0
-        message = message_of(data, await self._scan(data))
+        message = message_of(data, await self.structure_of(data))
         parcel = await self._parcel(account, message, save_in_sent, hold_until)
         # Asked ahead of the transaction, which may be one that does much else for the same phone.
         await self.database.read(lambda tx: self._check_allowance(tx, parcel))
@@ -199,7 +199,8 @@ class Submission:
             message_id=parcel.draft.message_id,
         )
 
-    async def _scan(self, data: bytes) -> Part:
+    async def structure_of(self, data: bytes) -> Part:
+        """The structure of a message; a long one is looked at in slices, with turns of the reactor between."""
         if len(data) <= _SLICE:
             return scan(data)
         scanner = Scanner()
