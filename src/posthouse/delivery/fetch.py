@@ -61,6 +61,7 @@ class _Guarded:
         allowed = [address for address in found if self.web.may_reach(address)]
         if not allowed:
             raise FetchFailed(f"{self.host} has no public address")
+        factory.noisy = False
         last: Exception = FetchFailed("no address")
         for address in allowed[:_ADDRESSES]:
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint

@@ -68,6 +68,8 @@ class _Exchange:
 
 
 class _Datagrams(DatagramProtocol):
+    noisy = False
+
     def __init__(self, exchange: _UdpExchange) -> None:
         self.exchange = exchange
 

@@ -36,6 +36,14 @@ class Proof:
     error: int = 0
 
 
+class _Connection(SSL.Connection):
+    """Remembers what the verification found. (Twisted keeps its own things in the application's data.)"""
+
+    def __init__(self, context: SSL.Context) -> None:
+        super().__init__(context, None)
+        self.errors: list[int] = []
+
+
 @implementer(IOpenSSLClientConnectionCreator)
 @frozen(eq=False)
 class _Client:
@@ -43,8 +51,7 @@ class _Client:
     name: str
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        connection = SSL.Connection(self.context, None)
-        connection.set_app_data([])  # the errors of the verification
+        connection = _Connection(self.context)
         if self.name:
             connection.set_tlsext_host_name(self.name.encode("ascii"))
         return connection
@@ -61,9 +68,9 @@ def sni_name(host: str) -> str:
         return ""
 
 
-def _note(connection: SSL.Connection, certificate: Any, error: int, depth: int, good: int) -> bool:
+def _note(connection: Any, certificate: Any, error: int, depth: int, good: int) -> bool:
     if not good:
-        connection.get_app_data().append(error)
+        connection.errors.append(error)
     return True
 
 
@@ -95,8 +102,7 @@ def proof_of(handle: Any) -> Proof:
     chain = tuple(
         one.to_cryptography().public_bytes(Encoding.DER) for one in handle.get_peer_cert_chain() or ()
     )
-    errors = handle.get_app_data() or [0]
-    return Proof(chain, errors[0])
+    return Proof(chain, next(iter(handle.errors), 0))
 
 
 def judge(proof: Proof, mode: str, policy: HopPolicy, host: str, now: datetime) -> tuple[str, str]:
