@@ -54,6 +54,8 @@ _PAGES = {
     "SmartReply": "ComposeMail",
     "Sync": "AirSync",
     "ValidateCert": "ValidateCert",
+    # Not WBXML; its elements are shown to the checker as those of a page of this name.
+    "Autodiscover": "Autodiscover",
 }
 _ELSEWHERE = ("GAL", "AirSync", "Search", "AirSyncBase", "Email", "Email2", "Settings")
 _CLASSES = {
@@ -69,10 +71,15 @@ _PARENTS = {
     955: frozenset(("Responses",)),
     5701: frozenset(("Commands",)),
     5848: frozenset(("Commands",)),
+    4395: frozenset(("DevicePassword",)),
     4391: frozenset(("RightsManagementInformation", "Oof", "DeviceInformation", "UserInformation")),
 }
 #: What the schema of the same document has beyond the list of the text.
-_MORE_CHILDREN = {("ItemOperations", "Fetch"): {"FileReference"}}
+_MORE_CHILDREN = {
+    ("ItemOperations", "Fetch"): {"FileReference"},
+    # MS-ASEMAIL R1305, R13111; MS-ASCMD R66550801, R69901710, R69901731.
+    ("", "MeetingRequest"): {"UID", "Forwardees", "ProposedStartTime", "ProposedEndTime"},
+}
 #: Sentences that are kept in another way, or contradicted elsewhere; each stands in docs/protocols.
 _APART = {
     "MS-ASCMD": frozenset((816, 2499, 3844, 99913)),
@@ -113,6 +120,8 @@ def _names() -> dict[str, frozenset[str]]:
 def _tags(name: str, pages: tuple[str, ...], anywhere: bool) -> frozenset[str]:
     """The tags that a name of the text means."""
     prefix, _, local = name.rpartition(":")
+    if pages[:1] == ("Autodiscover",):
+        return frozenset((f"Autodiscover:{local}",))
     if prefix:
         return frozenset(f"{page}:{local}" for page in _names() if page.lower() == prefix.lower())
     for page in (*pages, *(_ELSEWHERE if anywhere else ())):
@@ -135,6 +144,10 @@ _ELEMENT = re.compile(
     r"(?:, has| has|[^,]*?, ?|\s*,\s*)? ?(?P<rest>.*)$"
 )
 _LABEL = re.compile(r"\[(?:In )?(?P<name>[\w:]+) ?(?:\((?P<of>[^)]*)\))?\] ?(?P<rest>.*)$")
+_TOKEN_ROW = re.compile(
+    r"\[In Code Page \d+: (?P<page>\w+)\] \[Tag name\] ?(?P<name>\w+)\s+(?:\[Token\])? ?0x(?P<token>..)"
+    r"(?P<versions>.*)$"
+)
 _SECTION = re.compile(
     r"\((?:\[[\w-]+\] ?)?(?:\[?\w+[\w-]*\]? )?sections? ?[\d.]+\)|\[[\w/-]+\] section [\d.]+"
 )
@@ -152,6 +165,12 @@ _TYPES = {
 _TYPE = re.compile(
     r"data type is (?:an? )?(?P<a>\w+)|(?:is|are) (?:an? )?(?P<b>\w+) (?:data type|value|type)\b|"
     r"(?:is|are) an? (?P<c>\w+)(?: \(| data|, as|\.)|is an? \w+ child element of type (?P<d>\w+)"
+)
+
+
+_VALUED = (
+    r"MUST be one of|[Vv]alid values|one of the (following )?values|lists the (status codes|values)|"
+    r"folder type values"
 )
 
 
@@ -227,6 +246,10 @@ def _versioned(versions: frozenset[Version]) -> Callable[[Element, Element | Non
     return lambda element, parent, version: (
         f"is not of version {version}" if version is not None and version not in versions else ""
     )
+
+
+def _any_version(element: Element, parent: Element | None, version: Version | None) -> str:
+    return ""
 
 
 def _never(element: Element, parent: Element | None, version: Version | None) -> str:
@@ -330,6 +353,21 @@ class _Reader:
             return None
         return found["command"], found["name"], re.sub(r"^[^a-z]*", "", found["rest"])
 
+    def _read_token(self, one: Requirement) -> None:
+        """A row of a code page: its tag is sent at no version that the row does not have."""
+        found = _TOKEN_ROW.match(one.text)
+        if found is None:
+            return
+        versions = {
+            (int(major), int(minor)) for major, minor in re.findall(r"(\d\d)\.(\d)", found["versions"])
+        }
+        # The rows do not speak of 12.0, and not all of them of 16.1.
+        for known, also in (((12, 1), (12, 0)), ((16, 0), (16, 1))):
+            if known in versions:
+                versions.add(also)
+        broken = _versioned(frozenset(versions)) if versions else _any_version
+        self._add(one, "tokens", "", frozenset((f"{found['page']}:{found['name']}",)), broken)
+
     def _add(
         self,
         one: Requirement,
@@ -345,6 +383,9 @@ class _Reader:
             self.claims.append(Claim(one, rule, command, tags, parents, broken))
 
     def _read(self, one: Requirement) -> None:
+        if one.document == "MS-ASWBXML":
+            self._read_token(one)
+            return
         found = self._element(one)
         if found is not None:
             self._read_command(one, *found)
@@ -387,13 +428,15 @@ class _Reader:
         elif re.search(r"data ty\w*e is", rest):
             kind = _TYPE.search(rest)
             self._add(one, "types", command, tags, _typed(kind["a"]) if kind else None)
-        elif "no data type" in one.text:
+        elif "no child element" in one.text:
+            self._add(one, "types", command, tags, _childless)
+        elif "no data type" in one.text or "data tye is None" in one.text:
             self._add(one, "types", command, tags, _typed("none"))
         elif re.search(r"number allowed", rest):
             if re.search(r"(?:\.\.\.|…)\s?1|is 1 ", rest):
                 self._add(one, "number", command, tags, _once)
             elif re.search(r"[.…][N3]", rest):
-                self._add(one, "number", command, tags, lambda element, parent, version: "")
+                self._add(one, "number", command, tags, _any_version)
 
     def _read_class(
         self,
@@ -410,7 +453,20 @@ class _Reader:
             self._add(one, rule, command, tags, broken, parents)
 
         label = _LABEL.match(one.text)
-        if re.search(r"Protocol version \d\d\.\d supports? this", text) and label:
+        if re.search(r"is a required element in \w+ command requests", text):
+            self._add(one, "parents", name if name in _PAGES else "", tags, _within(frozenset(("None",))))
+        elif found := re.search(r"^(Each .*?) included in a FolderSync response MUST contain one", text):
+            for of in re.findall(r"(\w+) element", found[1]):
+                holders = frozenset((f"FolderHierarchy:{of}",))
+                self._add(one, "presence", "FolderSync", holders, _requiring(tags))
+        elif "is an empty tag element" in text or "distinguished only by the presence" in text:
+            add("types", _typed("none"))
+        elif re.search(r"has (only )?the following child elements?|can contain the following child el", text):
+            listed = text[re.search(r"child elements?", text).end() :]  # type: ignore[union-attr]
+            listed = listed[listed.index("[") :] if re.match(r"[^:]*:? ?\[(?!MS-)", listed) else listed
+            names = frozenset(_listed(re.sub(r"as specified.*", "", listed)))
+            add("children", _holding(names | _MORE_CHILDREN.get(("", name), set())))
+        elif re.search(r"Protocol version \d\d\.\d supports? this", text) and label:
             versions = self.versions[one.document, name, label["of"] or ""]
             # 12.0 is no version that these sentences speak of; it has what 12.1 has.
             if (12, 1) in versions:
@@ -443,9 +499,16 @@ class _Reader:
             wanted = _tags(prefixed[1], (), anywhere=False) if prefixed else tags
             if of and wanted and only in ("", *_PAGES):
                 self._add(one, "presence", only, of, _requiring(wanted))
-        elif found := re.search(r"\[([\d, ]+)\]", text):
+        elif found := re.search(r"required child element of the the (Collection .*?) in Sync", text):
+            for of in re.findall(r"(\w+) element", found[1]):
+                # In Commands there is none: what failed is said in Responses.
+                under = frozenset() if of == "Collection" else frozenset(("Responses",))
+                self._add(one, "presence", "Sync", frozenset((f"AirSync:{of}",)), _requiring(tags), under)
+        elif found := re.search(r"\[([\d, ]+|\d+-\d+)\]", text):
             values = frozenset(re.findall(r"\d+", found[1]))
-            if re.search(r"MUST be one of|valid values|Valid values|one of the (following )?values", text):
+            if span := re.fullmatch(r"(\d+)-(\d+)", found[1]):
+                values = frozenset(map(str, range(int(span[1]), int(span[2]) + 1)))
+            if re.search(_VALUED, text):
                 of = re.search(r"child (?:element )?of the (\w+) element", text)
                 add("values", _valued(values), frozenset((of[1],)) if of else above)
         elif found := _TYPE.search(text):
@@ -507,6 +570,8 @@ def check_text(root: Element, version: Version | None) -> None:
     command = local(root.tag)
     for element, parent in _walk(root, None):
         for claim in _applying(command, parent.tag if parent is not None else "", element.tag):
+            if command == "Find" and claim.rule in ("tokens", "versions"):
+                continue  # iOS finds at any version what the text has at 16.1 (MS-ASCMD R10032018)
             wrong = claim.broken(element, parent, version)
             if wrong:
                 raise SchemaError(
