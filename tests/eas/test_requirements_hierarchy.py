@@ -99,6 +99,12 @@ class DeleteTests(StatusCase):
             self.refused(self.delete(self.named(type)), "3")
         self.refused(self.delete("RI"), "3")
 
+    def test_the_names_microsoft_takes_for_special_are(self) -> None:
+        """Its test suite (S03 and S05) deletes and renames the number of a type, as if it were a ServerId."""
+        for number in ("5", "8"):
+            self.refused(self.delete(number), "3")
+            self.refused(self.update(number, "Mine"), "2")
+
     def test_what_is_not_there_is_4(self) -> None:
         """R4048, R4049, R4040."""
         for number in ("987654", "Invalid"):
