@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from posthouse.delivery.authentication import Verdict, author_of
 from posthouse.delivery.blocklists import BlockLists
@@ -36,6 +37,12 @@ __all__ = ["Judge", "Pending", "judged", "marks_of"]
 _log = Logger()
 
 
+def _broke(failure: Failure) -> None:
+    """A question that broke, or that nobody wants to know any more, counts for nothing."""
+    if not failure.check(CancelledError):
+        _log.failure("a question about a message broke", failure, event="junk.broken")
+
+
 class Pending:
     """Questions about a message that are on their way while it is verified and stored."""
 
@@ -45,7 +52,7 @@ class Pending:
         for one in (listed, finding):
             if one is not None:
                 # Somebody may raise before they are waited for.
-                one.addErrback(lambda failure: _log.failure("a question broke", failure))
+                one.addErrback(_broke)
 
     def cancel(self) -> None:
         """Nobody wants to know any more."""
