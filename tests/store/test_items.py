@@ -52,7 +52,7 @@ class AddTests(ItemCase):
 
         item = self.db.write_now(make)
         for name in draft.__attrs_attrs__:
-            if name.name not in ("thread_keys", "hidden"):
+            if name.name not in ("thread_keys", "hidden", "passed_on"):
                 self.assertEqual(getattr(item, name.name), getattr(draft, name.name), name.name)
         self.assertEqual((item.body_id, item.verb, item.verb_at), (body.id, 0, None))
         self.assertEqual((len(item.conversation), len(item.conversation_index)), (16, 22))

@@ -14,8 +14,11 @@ from attrs import define, field, frozen
 
 from posthouse.errors import Malformed
 
-MOST_LINES = 12_000
+MOST_LINES = 8_000
 MOST_LINE = 8_000
+MOST_PROPERTIES = 1500
+#: Of one name, in one component: attendees, mostly.
+MOST_ALIKE = 100
 MOST_COMPONENTS = 400
 MOST_DEPTH = 5
 MOST_PARAMETERS = 50
@@ -70,9 +73,10 @@ class Component:
         return [child for child in self.children if child.name == name]
 
 
-def read_ical(text: str) -> Component:
+def read_ical(text: str, only: frozenset[str] | None = None) -> Component:
     """The VCALENDAR in ``text``; a component that does not end ends with the text.
 
+    :param only: the properties that are wanted, in upper case; None for all of them.
     :raises Malformed: there is none.
     """
     start = text.upper().find("BEGIN:") if text[:6].upper() != "BEGIN:" else 0
@@ -82,10 +86,10 @@ def read_ical(text: str) -> Component:
         text = _FOLD.sub("", text)
     top = Component("")
     stack = [top]
-    components = skipped = 0
+    components = properties = skipped = 0
     for line in text[start:].split("\n", MOST_LINES)[:MOST_LINES]:
         name, colon, _ = line.partition(":")
-        word = name.strip().upper()
+        word = name.partition(";")[0].strip().upper()
         if word == "BEGIN" and colon:
             components += 1
             if skipped or components > MOST_COMPONENTS or len(stack) > MOST_DEPTH:
@@ -99,24 +103,27 @@ def read_ical(text: str) -> Component:
                 skipped -= 1
             elif len(stack) > 1:
                 stack.pop()
-        elif colon and not skipped and len(stack) > 1:
-            _read_line(line, stack[-1])
+        elif colon and not skipped and len(stack) > 1 and properties < MOST_PROPERTIES:
+            # A group ("ITEM1.DTSTART") is vCard's, but calendars have been seen with it.
+            word = word.rpartition(".")[2]
+            if (only is None or word in only) and len(stack[-1].properties.get(word, ())) < MOST_ALIKE:
+                properties += 1
+                _read_line(line, word, stack[-1])
     for child in top.children:
         if child.name == "VCALENDAR":
             return child
     raise Malformed(cause="no VCALENDAR")
 
 
-def _read_line(line: str, into: Component) -> None:
+def _read_line(line: str, name: str, into: Component) -> None:
     if len(line) > MOST_LINE:
         line = line[:MOST_LINE]
     line = line.rstrip("\r")
     semicolon, colon = line.find(";"), line.find(":")
     params: dict[str, str] = {}
     if semicolon < 0 or colon < semicolon:
-        name, value = line[:colon], line[colon + 1 :]
+        value = line[colon + 1 :]
     else:
-        name = line[:semicolon]
         position = semicolon
         while len(params) < MOST_PARAMETERS and (found := _PARAMETER.match(line, position)) is not None:
             params[found[1].upper()] = _parameter(found[2])
@@ -125,9 +132,6 @@ def _read_line(line: str, into: Component) -> None:
         if rest < 0:
             return
         value = line[rest + 1 :]
-    name = name.strip().upper()
-    # A group ("ITEM1.DTSTART") is vCard's, but calendars have been seen with it.
-    name = name.rpartition(".")[2]
     if not name or len(name) > 80:
         return
     if not value.isprintable():

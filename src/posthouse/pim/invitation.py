@@ -24,6 +24,16 @@ _DURATION = re.compile(
 _BUSY = {"FREE": 0, "TENTATIVE": 1, "BUSY": 2, "OOF": 3, "WORKINGELSEWHERE": 4}
 _SENSITIVITY = {"PUBLIC": 0, "X-PERSONAL": 1, "PRIVATE": 2, "CONFIDENTIAL": 3}
 
+#: The properties that are looked at, of events, alarms and zones.
+_READ = frozenset(
+    (
+        "METHOD", "UID", "DTSTART", "DTEND", "DURATION", "DTSTAMP", "SUMMARY", "LOCATION", "GEO",
+        "ORGANIZER", "ATTENDEE", "SEQUENCE", "RRULE", "RDATE", "CLASS", "RECURRENCE-ID", "TRANSP",
+        "STATUS", "TRIGGER", "TZID", "TZNAME", "TZOFFSETFROM", "TZOFFSETTO", "X-MICROSOFT-CDO-ALLDAYEVENT",
+        "X-MICROSOFT-CDO-BUSYSTATUS", "X-MICROSOFT-CDO-INTENDEDSTATUS", "X-MICROSOFT-DISALLOW-COUNTER",
+    )
+)  # fmt: skip
+
 
 @frozen
 class Invitation:
@@ -62,7 +72,7 @@ class Invitation:
 
 def read_invitation(text: str) -> Invitation:
     """:raises Malformed: no iCalendar, or no event in it that has an id and a start."""
-    calendar = read_ical(text)
+    calendar = read_ical(text, _READ)
     zones = Zones(calendar.inner("VTIMEZONE"))
     event = _event(calendar)
     method = calendar.value("METHOD")

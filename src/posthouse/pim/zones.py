@@ -12,6 +12,7 @@ import struct
 from calendar import monthrange
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from attrs import frozen
@@ -247,7 +248,7 @@ def _onset(child: Component, start: datetime, before: int, after: int) -> Onset:
             weekday,
             until.local.year if until is not None else 9999,
         )
-    dates = [read_moment(one) for found in child.all("RDATE")[:20] for one in found.value.split(",")[:_MOST]]
+    dates = [read_moment(one) for found in child.all("RDATE")[:5] for one in found.value.split(",")[:50]]
     return Onset(
         start, before, after, daylight, name, more=tuple(one.local for one in dates if one is not None)
     )
@@ -336,9 +337,19 @@ def _known_offset(zone: ZoneInfo, local: datetime) -> int:
 
 def _known_blob(zone: ZoneInfo, local: datetime) -> bytes:
     """Its two changes in that year, as "the nth weekday of a month"."""
-    turns: list[tuple[datetime, int, int]] = []
+    turns = _turns(zone, local.year)
+    if len(turns) != 2 or turns[0][2] == turns[1][2]:
+        return fixed_blob(_known_offset(zone, local))
+    spring, autumn = sorted(turns, key=lambda turn: turn[1] - turn[2])
+    return pack_zone(-autumn[2], "", _turn(autumn[0]), "", _turn(spring[0]), autumn[2] - spring[2])
+
+
+@lru_cache(maxsize=100)
+def _turns(zone: ZoneInfo, year: int) -> tuple[tuple[datetime, int, int], ...]:
+    """When its offset changes: the local time before, the offset before and after."""
+    found: list[tuple[datetime, int, int]] = []
     try:
-        at = datetime(local.year, 1, 1, tzinfo=UTC)
+        at = datetime(year, 1, 1, tzinfo=UTC)
         before = _utc_offset(zone, at)
         for _ in range(366):
             then = at + timedelta(days=1)
@@ -348,15 +359,12 @@ def _known_blob(zone: ZoneInfo, local: datetime) -> bytes:
                     middle = at + (then - at) / 2
                     at, then = (at, middle) if _utc_offset(zone, middle) != before else (middle, then)
                 moment = then.replace(second=0, microsecond=0)
-                turns.append((moment.replace(tzinfo=None) + timedelta(minutes=before), before, after))
+                found.append((moment.replace(tzinfo=None) + timedelta(minutes=before), before, after))
                 at, before = moment, after
             at = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     except (OverflowError, ValueError):
-        return fixed_blob(_known_offset(zone, local))
-    if len(turns) != 2 or turns[0][2] == turns[1][2]:
-        return fixed_blob(_known_offset(zone, local))
-    spring, autumn = sorted(turns, key=lambda turn: turn[1] - turn[2])
-    return pack_zone(-autumn[2], "", _turn(autumn[0]), "", _turn(spring[0]), autumn[2] - spring[2])
+        return ()
+    return tuple(found)
 
 
 def _utc_offset(zone: ZoneInfo, at: datetime) -> int:
