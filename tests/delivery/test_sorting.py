@@ -197,6 +197,11 @@ class SendingOnTests(SortingCase):
         ):
             self.assertIn(text, data)
 
+    def test_what_came_under_requiretls_goes_on_under_it(self) -> None:
+        self.rule("redirect else@there.example", "forward other@there.example")
+        self.accept(FAR, "far@there.example", "bob@here.example", require_tls=True)
+        self.assertEqual([row.require_tls for row in self.queue()], [True, True])
+
     def test_of_a_large_message_the_header_is_forwarded(self) -> None:
         self.rule("forward else@there.example")
         self.arrive(FAR + (b"z" * 70 + b"\r\n") * (MAX_ATTACHED // 70))

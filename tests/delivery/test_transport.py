@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from posthouse.delivery.routes import FixedRoute, Routes, Verdict
 from posthouse.model import HopPolicy, TlsSession
-from posthouse.store import transport
+from posthouse.store import preferences, transport
 from posthouse.store.transport import DAY
 from tests.delivery.house import HOST, PLAIN, HouseCase
 

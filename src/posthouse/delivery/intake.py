@@ -34,7 +34,7 @@ from posthouse.delivery.envelope import (
     queue_rows,
 )
 from posthouse.delivery.message import Message, message_of_spooled
-from posthouse.delivery.posting import authors_of, without_junk
+from posthouse.delivery.posting import authors_of, is_guarded, without_junk
 from posthouse.delivery.sifting import NOTHING, Sifter
 from posthouse.delivery.signing import Signer
 from posthouse.delivery.sorting import Letter, Plan
@@ -192,7 +192,7 @@ class Intake:
                 return await self._hold(envelope, message, added, name, now, due)
             if any(key == "bcc" for key, _ in fields):
                 message = message.with_head(compose.edit_headers(message.head, remove=("Bcc",)))
-        else:
+        elif any(map(is_guarded, envelope.recipients)):
             await self.directory.check_authors(envelope.recipients, authors_of(message.fields))
         lists = {}
         if any(one.groups for one in envelope.recipients):
@@ -209,7 +209,7 @@ class Intake:
             kept = tuple(map(without_junk, envelope.recipients))
             envelope = evolve(envelope, recipients=kept)
         copies = sifted.judged(local_copies(envelope, trace, lists=lists), verdict)
-        letter = Letter(message, draft, envelope.sender, trace, added, sifted.text)
+        letter = Letter(message, draft, envelope.sender, trace, added, sifted.text, envelope.require_tls)
         if self.signer is not None and envelope.account_id is not None and is_sent_on(envelope):
             trace = await self.signer.fields(message, added, now) + trace
         priority = priority_of(message, envelope)

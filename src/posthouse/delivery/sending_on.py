@@ -148,6 +148,7 @@ class SendingOn:
                 due=now,
                 body_id=body.id,
                 priority=BULK,
+                require_tls=letter.require_tls,
             )
             enqueue(tx, row, now)
 
@@ -181,6 +182,7 @@ class SendingOn:
             due=now,
             own=True,
             priority=BULK,
+            require_tls=letter.require_tls,
         )
         rows = [
             evolve(row, recipient=address, smtputf8=not (owner.address + address).isascii())

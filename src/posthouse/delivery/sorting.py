@@ -51,6 +51,7 @@ class Letter:
     trace: bytes
     added: bytes = b""
     text: str | None = None
+    require_tls: bool = False  # RFC 8689: what goes on of it keeps to TLS
 
     def read_text(self) -> str:
         """The beginning of the text."""
