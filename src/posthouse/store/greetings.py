@@ -51,8 +51,8 @@ def greet(tx: Transaction, keys: Sequence[bytes], wait: int, now: int) -> int:
 def prune(tx: Transaction, now: int, limit: int) -> int:
     """Forget who did not come again. :returns: how many; call it again until 0."""
     tx.execute(
-        "DELETE FROM greeting WHERE key IN (SELECT key FROM greeting WHERE last < ? AND passed = 0 "
-        "UNION ALL SELECT key FROM greeting WHERE last < ? LIMIT ?)",
+        "DELETE FROM greeting WHERE key IN (SELECT key FROM greeting WHERE passed = 0 AND last < ? "
+        "UNION ALL SELECT key FROM greeting WHERE passed = 1 AND last < ? LIMIT ?)",
         (now - _AGAIN, now - _KNOWN, limit),
     )
     return max(tx.rowcount, 0)

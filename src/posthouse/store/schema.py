@@ -431,3 +431,10 @@ def _transport(database: Database) -> None:
     """What connections to other servers have to be like, and how they were."""
     for statement in _TRANSPORT:
         database.conn.execute(SQLITE.ddl(statement))
+
+
+@migrations(name="0011_stale_greetings")
+def _stale_greetings(database: Database) -> None:
+    """Strangers who did not come again are found without a look at those who did."""
+    for statement in ("DROP INDEX greeting_last", "CREATE INDEX greeting_stale ON greeting (passed, last)"):
+        database.conn.execute(SQLITE.ddl(statement))
