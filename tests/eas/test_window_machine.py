@@ -366,3 +366,14 @@ class LossyLineTests(SynchronousTestCase):
 
     def test_a_phone_that_forgets_the_key_ends_equal(self) -> None:
         run_state_machine_as_test(TornPhone, settings=_SETTINGS)
+
+    def test_a_draft_that_a_lost_answer_took_away_and_its_author_deleted_leaves_no_doubt(self) -> None:
+        phone = Phone()
+        phone.sync(size=1, fate="okay", changes=False)
+        phone.the_user_writes_a_draft()
+        phone.the_user_writes_a_draft()
+        phone.the_filter_moves(cut=0)
+        phone.sync(size=1, fate="okay", changes=False)
+        phone.sync(size=1, fate="lost", changes=True)
+        phone.the_user_deletes(pick=0)
+        phone.teardown()

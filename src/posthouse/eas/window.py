@@ -306,7 +306,9 @@ def _tell_gone(draft: _Draft, stone: Gone) -> bool:
     if number in draft.deletes:
         return True
     if number in draft.gone or not draft.knows(number, stone.arrival):
-        for known in (draft.gone, draft.extra, draft.aside, draft.kin, draft.owed):
+        if number in draft.gone:
+            draft.maybe.discard(number)  # the device says that it has it no more
+        for known in (draft.gone, draft.extra, draft.lacking, draft.aside, draft.kin, draft.owed):
             known.discard(number)
         draft.told.pop(number, None)
         return True
