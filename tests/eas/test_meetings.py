@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+import quopri
+from base64 import b64decode, encodebytes
 
 from posthouse.eas.services import EasSettings
 from posthouse.wbxml.tags import AirSync, AirSyncBase, Calendar, Email, Email2, MeetingResponse
-from posthouse.wbxml.tree import Element
+from posthouse.wbxml.tags import ItemOperations as IO
+from posthouse.wbxml.tree import E, Element
 from tests.eas.room import VERSIONS, Room
-from tests.eas.test_interop_mail import Base
+from tests.eas.test_interop_mail import PLAIN, Base, preference, wanted
 from tests.pim.texts import EVENT, calendar, mail
 
 ALARM = ("BEGIN:VALARM", "TRIGGER:-PT10M", "ACTION:DISPLAY", "END:VALARM")
@@ -128,6 +130,66 @@ class ElementTests(Meetings):
     def test_a_reminder_fits_its_type(self) -> None:
         request = self.request("14.1", "BEGIN:VALARM", "TRIGGER:-P1W", "END:VALARM")
         self.assertEqual(request.text(Email.Reminder), "65535")
+
+
+class PlaceTests(Meetings):
+    def test_beside_bodies_parts_and_other_mail(self) -> None:
+        """What is read for one message is not taken for another's, whatever was asked for."""
+        self.room.deliver(mail(calendar("LOCATION:One")).replace(b"<invitation", b"<one"))
+        self.room.deliver(PLAIN)
+        self.room.deliver(mail(calendar(event=EVENT.replace("20260701T14", "20260702T14"))))
+        part = preference(2, tag=AirSyncBase.BodyPartPreference)
+        for number, asked in enumerate(([part], [preference(2), part], [preference(1)], [preference(4)])):
+            mime = Element(AirSync.MIMESupport, "2")
+            found = self.phone(device=f"P{number}").commands(wanted(mime, *asked))[AirSync.Add]
+            starts = []
+            for one in found:
+                request = one.find(Email.MeetingRequest)
+                starts.append(request and request.text(Email.StartTime))
+                self.assertEqual(one.find(AirSyncBase.BodyPart) is not None, part in asked)
+            self.assertEqual(
+                starts, ["2026-07-02T12:00:00.000Z", None, "2026-07-01T12:00:00.000Z"], str(asked)
+            )
+
+    def test_other_commands_show_it_too(self) -> None:
+        item = self.room.deliver(mail(calendar()))
+        for schema in (None, E(IO.Schema, E(Email.MeetingRequest))):
+            fetch = E(
+                IO.Fetch,
+                E(IO.Store, "Mailbox"),
+                E(AirSync.CollectionId, self.room.folder().number),
+                E(AirSync.ServerId, item.number),
+                E(IO.Options, schema) if schema is not None else None,
+            )
+            root = self.room.post("ItemOperations", E(IO.ItemOperations, fetch), "16.1").root
+            found = root.find(IO.Response, IO.Fetch, IO.Properties) if root is not None else None
+            assert found is not None
+            request = found.find(Email.MeetingRequest)
+            self.assertEqual(request and request.text(Calendar.UID), "meeting-1@example.org")
+            if schema is not None:
+                self.assertEqual(names(found), ["MeetingRequest"])
+
+    def test_a_large_one_is_read_as_far_as_its_event(self) -> None:
+        """128 KB in any transfer encoding; what lies behind is not looked at."""
+        for more, seen in ((["ATTACH:" + "x" * 400_000], True), ([], False)):
+            text = calendar(*more)
+            if not seen:
+                text = text.replace("BEGIN:VEVENT", "X-LONG:" + "x" * 400_000 + "\r\nBEGIN:VEVENT", 1)
+            whole = mail(text)
+            head, _, rest = whole.partition(b"method=REQUEST\r\n\r\n")
+            body, _, end = rest.partition(b"\r\n--b--")
+            for encoding, data in (
+                (b"8bit", body),
+                (b"base64", encodebytes(body).replace(b"\n", b"\r\n")),
+                (b"quoted-printable", quopri.encodestring(body)),
+            ):
+                self.room = Room(EasSettings(policy=None))
+                label = b"method=REQUEST\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n"
+                self.room.deliver(head + label + data + b"\r\n--b--" + end)
+                (found,) = self.phone().commands()[AirSync.Add]
+                self.assertEqual(found.find(Email.MeetingRequest) is not None, seen, encoding)
+                kind = "IPM.Schedule.Meeting.Request" if seen else "IPM.Note"
+                self.assertEqual(found.text(Email.MessageClass), kind)
 
 
 class RecurrenceTests(Meetings):
