@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from posthouse.delivery import sorting
 from posthouse.delivery.absence import AutoReply
 from posthouse.delivery.message import message_of
 from posthouse.delivery.sending_on import MAX_ATTACHED, SendingOn, stays_here
@@ -126,6 +127,13 @@ class PlaceTests(SortingCase):
         self.assertEqual(len(self.items_in(self.work)), 1)
         self.accept(PLAIN, "ann@here.example", "bob@here.example", account=self.ann)
         self.assertEqual(len(self.items_in(self.work)), 2)
+
+    def test_rules_that_break_keep_no_mail_away(self) -> None:
+        self.rule("move Work")
+        self.patch(sorting, "decide", lambda *_: 1 / 0)
+        self.arrive()
+        self.assertEqual(len(self.items(self.bob)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_a_folder_that_vanished_switches_the_rule_off(self) -> None:
         self.rule("move Work", "flag")

@@ -126,6 +126,21 @@ class TraitTests(RuleCase):
         self.assertEqual(self.db.read_now(lambda tx: tx.value("SELECT count(*) FROM rule")), 0)
 
 
+class DamagedTests(RuleCase):
+    def test_a_rule_that_cannot_be_read_is_shown_so_and_does_nothing(self) -> None:
+        one = self.add(rule("one"))
+        self.add(rule("two"))
+        self.db.write_now(lambda tx: tx.execute("UPDATE rule SET form = '{' WHERE id = ?", (one.id,)))
+        kept = self.kept()
+        self.assertEqual([each.enabled for each in kept], [False, True])
+        self.assertIn("cannot be read", kept[0].problem)
+        self.assertEqual(
+            [each.name for each in self.db.read_now(lambda tx: rules.active(tx, self.box))], ["two"]
+        )
+        self.do(rules.remove_rule, one.id)
+        self.assertEqual(self.names(), ["two"])
+
+
 class FolderTests(RuleCase):
     def test_a_rule_follows_its_folder_under_any_name(self) -> None:
         work, home = self.make("Work"), self.make("Home")

@@ -27,6 +27,7 @@ __all__ = ["BATCH", "learn_some"]
 
 #: messages of one transaction; each is up to 400 rows
 BATCH = 2
+_TRIM = 400  # rows of one transaction
 _READ = 262_144  # bytes of a message; the text of a longer one stands in front of its files
 
 _log = Logger("posthouse.daemon")
@@ -41,7 +42,11 @@ async def learn_some(db: IDatabase, clock: IReactorTime, now: Callable[[], int])
     for lesson, data in waiting:
         done.append((lesson, _tokens(lesson, data)))
         await deferLater(clock, 0)
-    return int(await db.write(lambda tx: junk.learn(tx, done, now())))
+    count = int(await db.write(lambda tx: junk.learn(tx, done, now())))
+    for mailbox_id in {lesson.mailbox_id for lesson, _ in done}:
+        while await db.write(lambda tx, box=mailbox_id: junk.trim(tx, box, _TRIM)):
+            await deferLater(clock, 0)
+    return count
 
 
 def _look(tx: Any) -> list[tuple[junk.Lesson, bytes]]:

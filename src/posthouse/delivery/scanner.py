@@ -80,7 +80,11 @@ class Scanner:
 
     async def _ask(self, envelope: Envelope, data: bytes, name: str) -> Finding | None:
         response = await self.client.post(
-            f"{self.url.rstrip('/')}/checkv2", data=data, headers=_headers(envelope, name), unbuffered=True
+            f"{self.url.rstrip('/')}/checkv2",
+            data=data,
+            headers=_headers(envelope, name),
+            unbuffered=True,
+            allow_redirects=False,
         )
         collected: list[bytes] = []
         size = 0

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from attrs import evolve, field, frozen
+from twisted.logger import Logger
 
 from posthouse.delivery.message import Message
 from posthouse.delivery.sending_on import SendingOn
@@ -35,6 +36,8 @@ _VALUE = 4096
 _SENSITIVITY = ("personal", "private")
 _FOLLOW_UP = Flag(status=2, type="Follow up")
 _BULK = (b"bulk", b"list", b"junk")
+
+_log = Logger()
 
 
 @frozen(eq=False)
@@ -86,7 +89,7 @@ class Sorter:
         ruled = {one.mailbox_id for one in traits if one.rules}
         if not ruled:
             return Plan(tuple(copies))
-        facts = facts_of(letter)
+        facts = lru_cache(maxsize=1)(lambda: facts_of(letter))
         placed: list[Copy] = []
         beside: list[Copy] = []
         outcomes: list[Outcome | None] = []
@@ -102,7 +105,14 @@ class Sorter:
             reader = Reader(
                 accounts.owned_addresses(tx, owner.id), fold_address(copy.recipient), copy.role == "junk"
             )
-            outcome = decide(active, facts, reader)
+            try:
+                outcome = decide(active, facts(), reader)
+            except Exception:
+                # Whatever is wrong here is our fault, and no reason to refuse mail.
+                _log.failure("the rules of {address} broke", event="rules.broken", address=owner.address)
+                placed.append(copy)
+                outcomes.append(None)
+                continue
             outcomes.append(outcome)
             moved, more = _placed(tx, copy, outcome, letter.draft)
             placed.append(moved)

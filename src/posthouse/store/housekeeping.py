@@ -6,7 +6,18 @@ crash interrupted (a deleted folder that is not empty yet, an account half remov
 
 from __future__ import annotations
 
-from posthouse.store import absence, allowance, bodies, delivery, greetings, held, junk, outbox, search, transport
+from posthouse.store import (
+    absence,
+    allowance,
+    bodies,
+    delivery,
+    greetings,
+    held,
+    junk,
+    outbox,
+    search,
+    transport,
+)
 from posthouse.store.accounts import delete_account
 from posthouse.store.bulk import empty_deleted
 from posthouse.store.transaction import Transaction

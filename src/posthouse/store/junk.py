@@ -22,6 +22,7 @@ from posthouse.store.rows import padded
 from posthouse.store.transaction import Transaction
 
 __all__ = [
+    "MAX_LEARNED",
     "MAX_LISTED",
     "MAX_SENDERS",
     "MAX_WORDS",
@@ -38,11 +39,14 @@ __all__ = [
     "prune",
     "reputation",
     "senders",
+    "trim",
     "words",
 ]
 
 MAX_WORDS = 60_000
 MAX_SENDERS = 5000
+#: messages of which it is remembered as what they were learned
+MAX_LEARNED = 5000
 #: senders that a user may list by hand
 MAX_LISTED = 1024
 _DAY = 24 * 3600 * 1000
@@ -91,7 +95,7 @@ def note_move(tx: Transaction, item_id: int, source_id: int, to: Folder) -> None
         # Out of Junk into Deleted Items says nothing.
         return
     tx.execute(
-        "INSERT INTO junk_lesson (item_id, junk) SELECT ?, t.role IS NOT NULL AND t.role = 'junk' "
+        "INSERT INTO junk_lesson (item_id, junk) SELECT ?, CASE WHEN t.role = 'junk' THEN 1 ELSE 0 END "
         "FROM folder t JOIN folder s ON s.id = ? WHERE t.id = ? AND (t.role = 'junk' OR s.role = 'junk' "
         "OR s.slot = 2) ON CONFLICT (item_id) DO UPDATE SET junk = excluded.junk",
         (item_id, source_id, to.id),
@@ -173,7 +177,8 @@ def _count(tx: Transaction, lesson: Lesson, found: Sequence[int], junk: bool, st
             [(mailbox_id, word) for word in found],
         )
     tx.execute(
-        f"UPDATE mailbox SET learned_{column} = max(learned_{column} + ?, 0) WHERE id = ?", (step, mailbox_id)
+        f"UPDATE mailbox SET learned_{column} = learned_{column} + ? WHERE id = ? AND learned_{column} + ? >= 0",
+        (step, mailbox_id, step),
     )
     sender = clean(fold_address(lesson.sender))
     if sender:
@@ -194,34 +199,35 @@ def _count(tx: Transaction, lesson: Lesson, found: Sequence[int], junk: bool, st
 
 
 def prune(tx: Transaction, limit: int) -> int:
-    """Forget what is too much, and lessons of messages that are gone. :returns: how many; call it until 0."""
+    """Forget the lessons of messages that are gone. :returns: how many; call it again until 0."""
     tx.execute(
         "DELETE FROM junk_lesson WHERE item_id IN (SELECT l.item_id FROM junk_lesson l "
         "LEFT JOIN item i ON i.id = l.item_id WHERE i.id IS NULL LIMIT ?)",
         (limit,),
     )
-    done = max(tx.rowcount, 0)
-    for (mailbox_id,) in tx.execute(
-        "SELECT id FROM mailbox WHERE learned_junk + learned_good > 0 OR senders > 0"
-    ):
-        if done:
-            return done
-        done = _prune(tx, mailbox_id, "junk_word", "word", "junk + good, at", MAX_WORDS, limit)
-        done = done or _prune(
-            tx, mailbox_id, "known_sender", "address", "listed > 0, at", MAX_SENDERS, min(limit, 100)
-        )
-        if done:
-            _count_senders(tx, mailbox_id)
+    return max(tx.rowcount, 0)
+
+
+def trim(tx: Transaction, mailbox_id: int, limit: int) -> int:
+    """Forget what is too much of a mailbox that has just learned. :returns: how many rows; call it again until 0."""
+    done = (
+        _prune(tx, mailbox_id, "junk_word", "word", "junk + good, at", MAX_WORDS, limit)
+        or _prune(tx, mailbox_id, "junk_learned", "item_id", "item_id", MAX_LEARNED, limit)
+        or _prune(tx, mailbox_id, "known_sender", "address", "listed > 0, at", MAX_SENDERS, limit)
+    )
+    if done:
+        _count_senders(tx, mailbox_id)
     return done
 
 
 def _prune(tx: Transaction, mailbox_id: int, table: str, key: str, order: str, most: int, limit: int) -> int:
-    if tx.value(f"SELECT count(*) FROM {table} WHERE mailbox_id = ?", (mailbox_id,)) <= most:
+    over = tx.value(f"SELECT count(*) FROM {table} WHERE mailbox_id = ?", (mailbox_id,)) - most
+    if over <= 0:
         return 0
     tx.execute(
         f"DELETE FROM {table} WHERE mailbox_id = ? AND {key} IN "
         f"(SELECT {key} FROM {table} WHERE mailbox_id = ? ORDER BY {order} LIMIT ?)",
-        (mailbox_id, mailbox_id, limit),
+        (mailbox_id, mailbox_id, min(over, limit)),
     )
     return max(tx.rowcount, 0)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from posthouse.errors import NoSuchThing, TooLarge
+from posthouse.errors import Malformed, NoSuchThing, TooLarge
 from posthouse.rules.form import read_form, write_form
 from posthouse.rules.model import MAX_RULES, Rule
 from posthouse.store.dialect import clean
@@ -87,9 +87,17 @@ def rules_of(tx: Transaction, mailbox_id: int) -> list[Kept]:
         f"SELECT {_COLUMNS} FROM rule WHERE mailbox_id = ? ORDER BY position, id", (mailbox_id,)
     )
     return [
-        Kept(row[0], row[1], evolve(read_form(row[2]), id=row[0]), bool(row[3]), row[4], row[5], row[6])
-        for row in rows
+        Kept(row[0], row[1], *_read(row[0], row[2], bool(row[3]), row[4]), row[5], row[6]) for row in rows
     ]
+
+
+def _read(rule_id: int, form: str, enabled: bool, problem: str) -> tuple[Rule, bool, str]:
+    """A rule, whether it is at work, and what is wrong with it."""
+    try:
+        return evolve(read_form(form), id=rule_id), enabled, problem
+    except Malformed as error:
+        # Of another version of the program.
+        return Rule("?", (), id=rule_id), False, f"It cannot be read: {error.public}"
 
 
 def active(tx: Transaction, mailbox_id: int) -> list[Rule]:
@@ -97,7 +105,8 @@ def active(tx: Transaction, mailbox_id: int) -> list[Rule]:
     rows = tx.execute(
         "SELECT id, form FROM rule WHERE mailbox_id = ? AND enabled = 1 ORDER BY position, id", (mailbox_id,)
     )
-    return [evolve(read_form(form), id=number) for number, form in rows]
+    found = [_read(number, form, True, "") for number, form in rows]
+    return [rule for rule, enabled, _ in found if enabled]
 
 
 def add_rule(tx: Transaction, mailbox_id: int, rule: Rule, now: int, position: int | None = None) -> Kept:
