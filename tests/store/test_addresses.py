@@ -238,7 +238,7 @@ class GroupTests(AddressCase):
         self.assertEqual(self.read(groups.groups), [(changed, ("bob@example.org",))])
         self.assertEqual(self.read(accounts.aliases), [])
         self.assertRaises(Malformed, self.write, groups.set_group, MailGroup("team@example.org", posting="x"))
-        self.assertRaises(NoSuchAccount, self.write, groups.set_members, "team@example.org", [])
+        self.assertRaises(NotPermitted, self.write, groups.set_members, "team@example.org", [])
         self.write(accounts.delete_alias, "team@example.org")
         self.assertRaises(NoSuchThing, self.read, groups.group_named, "team@example.org")
         self.assertRaises(NoSuchAccount, self.route, "team@example.org")

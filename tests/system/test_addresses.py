@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.daemon import Daemon
 from tests.support.eas import Phone
 from tests.system.house import INBOX, demo_of, letter, login, phone_of
 
@@ -183,3 +184,32 @@ class AddressTests(SynchronousTestCase):
         phone.sync_all(phone.folder(INBOX))
         found = [one for one in phone.subjects(phone.folder(INBOX)) if re.match("Success", one)]
         self.assertEqual(len(found), 1)
+
+
+class CrashTests(SynchronousTestCase):
+    def test_what_waits_survives_kill_9_and_is_sent_once(self) -> None:
+        daemon = Daemon.demo()
+        self.addCleanup(daemon.clean)
+        ida, noa = (daemon.account(number)["address"] for number in (0, 1))
+        names = [f"Held {number}" for number in range(6)]
+        with login(daemon) as client:
+            client.ehlo()
+            for number, name in enumerate(names):
+                wait = 2 if number < 3 else 8
+                client.sendmail(ida, [noa], letter(ida, noa, name), [f"HOLDFOR={wait}"])
+        time.sleep(2)  # some are on their way at this moment
+        daemon.kill()
+        daemon.start()
+        phone = phone_of(daemon, 1)
+
+        def arrived() -> list[str]:
+            phone.sync_all(phone.folder(INBOX))
+            return sorted(one for one in phone.subjects(phone.folder(INBOX)) if one.startswith("Held"))
+
+        deadline = time.monotonic() + 40
+        while arrived() != names and time.monotonic() < deadline:
+            time.sleep(0.5)
+        time.sleep(1)
+        self.assertEqual(arrived(), names)
+        waiting = json.loads(daemon.posthouse("--json", "queue", "waiting").stdout)
+        self.assertEqual(waiting, [])

@@ -139,7 +139,13 @@ class Holding:
             later = self._now() + 60 * _POSTPONED
             await self.submission.database.write(lambda tx: held.postpone(tx, one, later))
         else:
-            self.submission.departed(parcel)
+            _log.info(
+                "{name} was sent: {size} bytes for {recipients} recipients",
+                event="mail.released",
+                name=one.name,
+                size=parcel.message.size,
+                recipients=len(one.recipients),
+            )
 
     async def _parcel(self, one: Held, account: Account, item: Item, data: bytes) -> Parcel:
         """The message as others see it, ready to be handed out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posthouse.errors import Malformed, NoSuchThing, TooLarge
+from posthouse.errors import Malformed, NoSuchThing, NotPermitted, TooLarge
 from posthouse.model import MailGroup
 from posthouse.store.aliases import add_alias, set_targets, targets
 from posthouse.store.dialect import clean
@@ -66,7 +66,9 @@ def _write(tx: Transaction, alias_id: int, group: MailGroup) -> None:
 
 
 def set_members(tx: Transaction, address: str, members: Sequence[str]) -> None:
-    """Let a group mean these. :raises NoSuchThing: no such group. :raises NoSuchAccount: nobody would be left."""
+    """Let a group mean these. :raises NoSuchThing: no such group. :raises NotPermitted: nobody would be left."""
+    if not members:
+        raise NotPermitted("A group needs a member; delete it instead.")
     set_targets(tx, _id(tx, address), members)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from attrs import frozen
 
-from posthouse.errors import NoSuchFolder, NoSuchThing
-from posthouse.model import Folder, FolderType, Item, ItemDraft, Recipient
+from posthouse.errors import NoSuchFolder, NoSuchThing, TryLater
+from posthouse.model import BodyRef, Folder, FolderType, Item, ItemDraft, Recipient
 from posthouse.store import bodies, folders, items, outbox
 from posthouse.store.dialect import clean
 from posthouse.store.transaction import Transaction
@@ -100,7 +100,7 @@ def hold_back(
     account_id: int,
     mailbox_id: int,
     draft: ItemDraft,
-    body: bodies.PreparedBody | Any,
+    body: bodies.PreparedBody | BodyRef,
     sender: str,
     recipients: Sequence[Recipient],
     fields: dict[str, Any],
@@ -111,8 +111,10 @@ def hold_back(
     """Put a submission into its sender's Outbox, to be sent at ``due``.
 
     :param body: prepared, or the ``BodyRef`` of one that is stored.
-    :raises NoSuchFolder, NoSuchAccount: the sender went away.
+    :raises NoSuchFolder, NoSuchAccount: the sender went away. :raises TryLater: the body was swept meanwhile.
     """
+    if isinstance(body, BodyRef) and bodies.body_ref(tx, body.id) != body:
+        raise TryLater(cause=f"body {body.id} was swept before it was held")
     ref = bodies.put_body(tx, body, now) if isinstance(body, bodies.PreparedBody) else body
     folder = folders.folder_of_type(tx, mailbox_id, FolderType.OUTBOX)
     number = items.add_item(tx, folder, draft, ref.id, now)
