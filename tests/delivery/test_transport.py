@@ -23,9 +23,12 @@ class Guard:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.verdict: Verdict | None = None
+        self.error: Exception | None = None
 
     async def protect(self, domain: str, hops: Any, note: Any) -> Any:
         self.asked.append(domain)
+        if self.error is not None:
+            raise self.error
         note(evolve(ABOUT, result="sts-policy-fetch-error"))
         return self.verdict or tuple(evolve(hop, policy=HopPolicy("verified", about=ABOUT)) for hop in hops)
 
@@ -78,6 +81,13 @@ class TransportTests(HouseCase):
         self.assertEqual((row.state, row.last_reply, self.relay.jobs), ("due", "451 4.7.5 no", []))
         self.assertEqual(len(self.counted()), 1)
 
+    def test_a_fault_of_ours_sends_nothing_in_the_open(self) -> None:
+        self.guard.error = ZeroDivisionError()
+        self.send()
+        (row,) = self.queue()
+        self.assertEqual((row.state, row.last_reply[:9], self.relay.jobs), ("due", "451 4.3.0", []))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_mail_to_which_tls_does_not_matter(self) -> None:
         self.send(b"TLS-Required: No\r\n" + PLAIN)
         self.assertEqual(self.guard.asked, [])
@@ -96,6 +106,12 @@ class TransportTests(HouseCase):
 
     def test_requiretls_goes_on_through_an_alias(self) -> None:
         self.accept(PLAIN, "x@there.example", "away@here.example", require_tls=True)
+        self.clock.advance(1)
+        self.assertTrue(self.relay.jobs[0].require_tls)
+
+    def test_requiretls_goes_on_where_somebody_has_his_mail_forwarded(self) -> None:
+        self.db.write_now(lambda tx: preferences.set_forwarding(tx, self.bob.id, [FAR], True))
+        self.accept(PLAIN, "x@there.example", "bob@here.example", require_tls=True)
         self.clock.advance(1)
         self.assertTrue(self.relay.jobs[0].require_tls)
 

@@ -72,3 +72,13 @@ class PostfixTests(SynchronousTestCase):
         self.post("Seven", text="Viele Grüße aus dem fernen Osten")
         self.until(lambda: "Subject: Seven" in self.postfix.mail())
         self.assertIn("Viele Gr=C3=BC=C3=9Fe", self.postfix.mail())
+
+    def test_a_large_message_goes_in_chunks(self) -> None:
+        self.start()
+        lines = "".join(f".line {number} of many\r\n" for number in range(60_000))
+        self.post("Large", text=lines)
+        self.until(lambda: "line 59999 of many" in self.postfix.mail())
+        mail = self.postfix.mail()
+        for number in (0, 1, 30_000, 59_999):
+            self.assertEqual(mail.count(f"\n.line {number} of many\n"), 1)
+        self.assertNotIn("\n..line", mail)

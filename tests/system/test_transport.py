@@ -39,6 +39,8 @@ class House:
     """A configured server, and the world around it."""
 
     def __init__(self) -> None:
+        self.sent = 0
+        self.server: subprocess.Popen[bytes] | None = None
         try:
             with socket.socket() as probe:
                 probe.bind((f"{NETWORK}.1", 0))
@@ -77,8 +79,6 @@ class House:
 
         self._wait(database.write(fill))
         self._wait(database.stop())
-        self.server: subprocess.Popen[bytes] | None = None
-        self.sent = 0
 
     @staticmethod
     def _wait(deferred: Any) -> Any:
@@ -110,7 +110,11 @@ class House:
         policy = f"version: STSv1\nmode: {mode}\nmx: {mx or f'mx.{name}'}\nmax_age: 86400\n"
         self.web.pages[f"mta-sts.{name}"] = (200, "text/plain", policy.encode())
 
-    def start(self) -> None:
+    def start(self, *delivery: str) -> None:
+        """Start. :param delivery: more lines of the configuration's last section."""
+        if delivery:
+            with self.config.open("a") as stream:
+                stream.write("\n".join(delivery) + "\n")
         self.log.unlink(missing_ok=True)
         environ = environment() | {
             "SSL_CERT_FILE": str(self.directory / "root.pem"),
@@ -299,3 +303,23 @@ class TransportTests(SynchronousTestCase):
                 IDA, ["x@open.test"], b"TLS-Required: No\r\n" + letter(IDA, "x@open.test", "Open")
             )
         house.until(lambda: house.peers["open.test"].messages)
+
+    def test_a_smarthost_has_to_prove_itself_before_it_hears_the_password(self) -> None:
+        house = self.house
+        peers = {}
+        for name, known in (("smart.test", True), ("fraud.test", False)):
+            leaf = house.issue(f"mx.{name}") if known else issue(f"mx.{name}", now=house.now)
+            peers[name] = house.domain(name, leaf, house.root, inside=("AUTH PLAIN",))
+        login = ('smarthost_user = "ida"', 'smarthost_password = "secret"')
+        house.start(f'smarthost = "mx.smart.test:{house.port}"', *login)
+        house.post("x@far.test")
+        house.until(lambda: peers["smart.test"].messages)
+        self.assertTrue(any(line.startswith("AUTH PLAIN") for line in peers["smart.test"].heard))
+        house.stop()
+        house.config.write_text(house.config.read_text().replace("mx.smart.test", "mx.fraud.test"))
+        house.start()
+        house.post("y@far.test")
+        row = house.until(lambda: (found := house.queue("y@far.test")).get("last_reply") and found)
+        self.assertIn("not trusted", row["last_reply"])
+        said = [line[:4] for line in peers["fraud.test"].heard]
+        self.assertEqual([word for word in said if word in ("AUTH", "MAIL")], [])

@@ -196,7 +196,12 @@ class Sender:
         required = leased.rows[0].require_tls
         if self.security is None or (_tls_is_unwanted(leased.head) and not required):
             return hops
-        return await self.security.protect(domain, hops, sessions.append)
+        try:
+            return await self.security.protect(domain, hops, sessions.append)
+        except Exception:
+            # Whatever it is, it is no reason to send in the open.
+            _log.failure("policies cannot be found", event="outbox.broken", domain=domain)
+            return Verdict("retry", 451, "4.3.0", "Local error while looking for policies")
 
     def _job(self, domain: str, leased: Leased, body: BodyRef, hops: tuple[NextHop, ...]) -> RelayJob:
         first = leased.rows[0]
