@@ -23,13 +23,15 @@ from posthouse.delivery.submission import Submission
 from posthouse.eas import collection, hierarchy
 from posthouse.eas.pipeline import Incoming, Pipeline
 from posthouse.eas.services import EasSettings, Services
+from posthouse.errors import TryLater
 from posthouse.mime.draft import draft_from
 from posthouse.mime.scan import scan
-from posthouse.model import Folder, FolderType, Item
-from posthouse.store import bodies, changes, devices, folders, items, outbox
+from posthouse.model import Arrival, Folder, FolderType, Item
+from posthouse.store import bodies, changes, devices, folders, housekeeping, items, outbox
 from posthouse.wbxml.decode import decode
 from posthouse.wbxml.encode import encode
 from posthouse.wbxml.tags import AirSync, AirSyncBase, ComposeMail, Email, Email2, FolderHierarchy, Move, Ping
+from posthouse.wbxml.tags import ItemOperations as IO
 from posthouse.wbxml.tree import E, Element
 from posthouse.work.pool import InlinePool
 from tests.eas.room import NoAuthenticator
@@ -88,17 +90,37 @@ class House:
             chance,
             lambda: 10**12,
         )
+        self._submission, self._chance = submission, chance
+        self._write = self.db.write
+        self.db.write = self._written  # type: ignore[method-assign]
+        self.breaks = False
+        self.restart()
+
+    def restart(self) -> None:
+        """The process ends and begins again: what was not in the store is forgotten."""
         self.services = Services(
             db=self.db,
             bus=self.bus,
-            outbox=submission,
+            outbox=self._submission,
             authenticator=NoAuthenticator(),  # type: ignore[arg-type]
             clock=self.clock,  # type: ignore[arg-type]
-            random=chance.randbytes,
+            random=self._chance.randbytes,
             pool=InlinePool(),
             settings=EasSettings(policy=None),
         )
         self.pipeline = Pipeline(self.services)
+
+    def _written(self, function: Callable[[Any], Any]) -> Deferred[Any]:
+        """``breaks``: the next transaction fails after all was done in it."""
+        if not self.breaks:
+            return self._write(function)
+        self.breaks = False
+
+        def fails(tx: Any) -> None:
+            function(tx)
+            raise TryLater(cause="the disk is busy")
+
+        return self._write(fails)
 
     # -- the wire
 
@@ -171,6 +193,28 @@ class House:
 
         return self.do(make)  # type: ignore[no-any-return]
 
+    def inside(self, where: Folder, filter_type: int) -> list[Item]:
+        """What a filter shows of a folder."""
+        target = collection.cut_off(filter_type, int(self.clock.seconds() * 1000))
+        return [item for item in self.items(where) if Arrival(item.received, item.number) >= target]
+
+    def forget(self, device: str, folder_id: str) -> None:
+        """An administrator has a device fetch a folder anew."""
+
+        def act(tx: Any) -> int:
+            row = devices.find_device(tx, self.ann.id, device, "iPhone")
+            assert row is not None
+            devices.forget_state(tx, row.id, folder_id)
+            return row.id
+
+        self.services.yard.release(self.do(act))
+
+    def sweep(self) -> None:
+        """What a night's housekeeping does with old tombstones."""
+        for _ in range(50):
+            if not self.do(lambda tx: housekeeping.housekeep(tx, int(self.clock.seconds() * 1000))):
+                break
+
     def news(self, device: str, folder_id: str) -> bool | None:
         """Would a Sync of that folder tell this device anything?"""
 
@@ -208,14 +252,14 @@ class House:
         return self.db.read_now(read)  # type: ignore[no-any-return]
 
 
-def shown(item: Item) -> dict[str, str]:
-    """What a phone has to know of an item."""
+def shown(item: Item, old: bool = False) -> dict[str, str]:
+    """What a phone has to know of an item; verbs and categories came with 14.0."""
     return {
         "subject": item.subject,
         "read": "1" if item.read else "0",
         "flag": str(item.flag.status) if item.flag is not None else "",
-        "verb": str(item.verb),
-        "categories": ",".join(item.categories),
+        "verb": "0" if old else str(item.verb),
+        "categories": "" if old else ",".join(item.categories),
     }
 
 
@@ -251,12 +295,17 @@ class Letter:
 
 
 class Handset:
-    """One device. ``fate`` of a request: "okay", "request" (it is lost), "answer" (that is lost), "twice"."""
+    """One device. ``fate`` of a request: "okay", "request" (it is lost), "answer" (that is lost),
+    "twice", "breaks" (the store fails inside the transaction)."""
 
     def __init__(self, house: House, name: str, version: str) -> None:
         self.house = house
         self.name = name
         self.version = version
+        self.old = version < "14"
+        self.filters: dict[str, int] = {}
+        self.repeats: dict[str, str] = {}
+        self.repeats_wait = 0
         self.serial = 0
         self.folder_key = "0"
         self.folders: dict[str, tuple[str, str, int]] = {}
@@ -281,8 +330,13 @@ class Handset:
         if fate == "request":
             return None
         self.last = (command, data)
+        self.house.breaks = fate == "breaks"
         exchange = self.house.post(self.name, self.version, command, data)
+        self.house.breaks = False
         assert exchange.reply is not None, f"{command} waits"
+        if fate == "breaks" and exchange.reply.code == 503:
+            exchange.break_off()
+            return None
         assert exchange.reply.code == 200, f"{command}: HTTP {exchange.reply.code}"
         if fate == "answer":
             exchange.break_off()
@@ -370,7 +424,15 @@ class Handset:
 
     # -- items
 
-    def sync(self, names: list[str], window: int = 100, fate: str = "okay", hang: int = 0) -> bool:
+    def sync(
+        self,
+        names: list[str],
+        window: int = 100,
+        fate: str = "okay",
+        hang: int = 0,
+        changes: bool = True,
+        partial: bool = False,
+    ) -> bool:
         """One Sync. :return: whether anything was told or said, or may have been."""
         asked = [name for name in names if name in self.folders]
         if not asked:
@@ -384,11 +446,14 @@ class Handset:
             elements.append(
                 E(
                     AirSync.Collection,
+                    E(AirSync.Class, "Email") if self.old else None,
                     E(AirSync.SyncKey, key),
                     E(AirSync.CollectionId, name),
+                    E(AirSync.GetChanges, "0") if not changes and key != "0" else None,
                     None if key == "0" else E(AirSync.WindowSize, window),
                     E(
                         AirSync.Options,
+                        E(AirSync.FilterType, self.filters.get(name, 0)),
                         E(
                             AirSyncBase.BodyPreference,
                             E(AirSyncBase.Type, 1),
@@ -401,9 +466,21 @@ class Handset:
         root = E(
             AirSync.Sync,
             E(AirSync.Collections, elements),
-            E(AirSync.HeartbeatInterval, hang) if hang else None,
+            (E(AirSync.Wait, hang // 60) if self.old else E(AirSync.HeartbeatInterval, hang))
+            if hang
+            else None,
+            E(AirSync.Partial) if partial else None,
         )
         self._give_up_waiting()
+        if partial:
+            asked = [*asked, *(name for name in self.repeats if name not in asked)]
+            # What is not said holds, the wait, too.
+            hang = hang or self.repeats_wait
+            if any(self.pending.get(name) for name in asked):
+                hang = 0
+        if fate != "request":
+            self.repeats = {name: self.keys.get(name, "0") for name in asked}
+            self.repeats_wait = hang
         if hang:
             exchange = self.house.post(self.name, self.version, "Sync", encode(root))
             self.hanging = (exchange, asked, fate)
@@ -414,6 +491,32 @@ class Handset:
             self.unsure.update(asked)
             return True
         return self._take(found.root, asked)
+
+    def can_repeat(self) -> bool:
+        """Whether an empty or partial request would mean what this device means."""
+        return bool(self.repeats) and all(
+            key != "0"
+            and self.keys.get(name) == key
+            and not self.pending.get(name)
+            and name not in self.unsure
+            for name, key in self.repeats.items()
+        )
+
+    def sync_empty(self, fate: str) -> None:
+        """The last request once more, in no words."""
+        self._give_up_waiting()
+        asked = list(self.repeats)
+        if self.repeats_wait:
+            self.hanging = (self.house.post(self.name, self.version, "Sync", b""), asked, fate)
+            self.settle()
+            return
+        found = self.ask("Sync", None, fate)
+        if found is None:
+            self.unsure.update(asked)
+        elif found.root is not None and found.root.text(AirSync.Status) == "13":
+            self.repeats = {}  # the server began anew since
+        else:
+            self._take(found.root, asked)
 
     def _give_up_waiting(self) -> None:
         """A newer Sync takes the place of the one that waits; the server answers that one, or it breaks off."""
@@ -461,6 +564,9 @@ class Handset:
         if root is None:
             assert not any(self.pending.get(name) for name in asked), "commands without an answer"
             return False
+        if root.text(AirSync.Status) == "13":
+            self.repeats = {}
+            return True
         assert root.text(AirSync.Status) in (None, "1"), f"Sync: {root.text(AirSync.Status)}"
         told = False
         listed = root.find(AirSync.Collections)
@@ -534,9 +640,14 @@ class Handset:
                 if value
                 else E(Email.Flag)
             )
-        self.pending.setdefault(name, []).append(
-            E(AirSync.Change, E(AirSync.ServerId, number), E(AirSync.ApplicationData, data))
-        )
+        # As most devices do, it keeps the value alone, not the way to it.
+        kept = [
+            one
+            for one in self.pending.get(name, [])
+            if one.text(AirSync.ServerId) != number or one.find(AirSync.ApplicationData, data.tag) is None
+        ]
+        change = E(AirSync.Change, E(AirSync.ServerId, number), E(AirSync.ApplicationData, data))
+        self.pending[name] = [*kept, change]
 
     def remove(self, name: str, number: str) -> None:
         """The user deletes something; what was to be said of it before is not said any more."""
@@ -581,6 +692,21 @@ class Handset:
                 self.pending[where[number]] = [
                     one for one in self.pending.get(where[number], []) if one.text(AirSync.ServerId) != number
                 ]
+
+    def empty(self, name: str, fate: str) -> None:
+        """EmptyFolderContents."""
+        self.ask(
+            "ItemOperations",
+            E(
+                IO.ItemOperations,
+                E(
+                    IO.EmptyFolderContents,
+                    E(AirSync.CollectionId, name),
+                    E(IO.Options, E(IO.DeleteSubFolders)),
+                ),
+            ),
+            fate,
+        )
 
     # -- its outbox
 

@@ -24,7 +24,8 @@ from tests.eas.line import FAR, FRIEND, Handset, House, shown
 
 PHONES = st.integers(0, 1)
 PICK = st.integers(0, 1000)
-FATES = st.sampled_from(["okay", "okay", "okay", "answer", "request", "twice"])
+FATES = st.sampled_from(["okay", "okay", "okay", "answer", "request", "twice", "breaks"])
+FILTERS = st.sampled_from([0, 1, 3])
 
 
 class LineMachine(RuleBasedStateMachine):
@@ -38,8 +39,11 @@ class LineMachine(RuleBasedStateMachine):
         self.sent: list[tuple[str, str]] = []
         self.let_go: list[str] = []
 
-    @initialize(mails=st.integers(0, 8), rounds=st.integers(0, 2))
-    def begin(self, mails: int, rounds: int) -> None:
+    @initialize(
+        mails=st.integers(0, 8), rounds=st.integers(0, 2), version=st.sampled_from(["12.1", "14.1", "16.0"])
+    )
+    def begin(self, mails: int, rounds: int, version: str) -> None:
+        self.phones[1] = Handset(self.house, "TABLET", version)
         for _ in range(mails):
             self.house.deliver(self.word("mail"), self.house.mail_folders()[0], age=self.serial * 1000)
         for phone in self.phones:
@@ -61,7 +65,7 @@ class LineMachine(RuleBasedStateMachine):
     def mail_arrives(self, pick: int, age: int) -> None:
         self.house.clock.advance(1)
         places = self.house.mail_folders()
-        self.house.deliver(self.word("mail"), places[pick % len(places)], age * 3_600_000)
+        self.house.deliver(self.word("mail"), places[pick % len(places)], age * 20 * 3_600_000)
 
     @rule(
         pick=PICK, what=st.sampled_from(["read", "unread", "flag", "clear", "categories", "verb", "delete"])
@@ -160,13 +164,35 @@ class LineMachine(RuleBasedStateMachine):
         window=st.integers(1, 6),
         fate=FATES,
         hang=st.sampled_from([0, 0, 300]),
+        changes=st.sampled_from([True, True, False]),
+        partial=st.booleans(),
     )
-    def synchronises(self, which: int, picks: list[int], window: int, fate: str, hang: int) -> None:
+    def synchronises(
+        self, which: int, picks: list[int], window: int, fate: str, hang: int, changes: bool, partial: bool
+    ) -> None:
         phone = self.phones[which]
         known = phone.mail_folders()
         if known:
             names = list(dict.fromkeys(known[pick % len(known)] for pick in picks))
-            phone.sync(names, window, fate, hang)
+            phone.sync(names, window, fate, hang if changes else 0, changes, partial and phone.can_repeat())
+
+    @rule(which=PHONES, fate=FATES)
+    def synchronises_without_a_word(self, which: int, fate: str) -> None:
+        if self.phones[which].can_repeat():
+            self.phones[which].sync_empty(fate)
+
+    @rule(which=PHONES, pick=PICK, kind=FILTERS)
+    def its_user_wants_less_or_more(self, which: int, pick: int, kind: int) -> None:
+        phone = self.phones[which]
+        known = phone.mail_folders()
+        if known:
+            phone.filters[known[pick % len(known)]] = kind
+
+    @rule(which=PHONES, fate=FATES)
+    def its_user_empties_the_trash(self, which: int, fate: str) -> None:
+        phone = self.phones[which]
+        for name in [one for one, (_, _, kind) in phone.folders.items() if kind == 4]:
+            phone.empty(name, fate)
 
     @rule(which=PHONES, pick=PICK, what=st.sampled_from(["read", "flag", "delete"]), value=st.booleans())
     def its_user_changes(self, which: int, pick: int, what: str, value: bool) -> None:
@@ -209,6 +235,8 @@ class LineMachine(RuleBasedStateMachine):
     )
     def its_user_writes(self, which: int, pick: int, kind: str, far: bool, fate: str) -> None:
         phone = self.phones[which]
+        if phone.old:
+            return  # without a ClientId nobody can tell a repetition from a second letter
         held = phone.holds()
         subject, to = self.word("letter"), FAR if far else FRIEND
         if kind == "new" or not held:
@@ -289,6 +317,33 @@ class LineMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.house.clock.advance(seconds)
 
+    @rule(days=st.sampled_from([1, 2, 40, 70]))
+    def days_pass(self, days: int) -> None:
+        """Each with its night, in which old tombstones are swept away."""
+        for _ in range(min(days, 3)):
+            self.house.clock.advance(86_400 * days / min(days, 3))
+            self.house.sweep()
+
+    @rule()
+    def the_server_restarts(self) -> None:
+        for phone in self.phones:
+            phone.settle()
+            if phone.hanging is not None:
+                phone.hanging[0].break_off()
+                phone.unsure.update(phone.hanging[1])
+                phone.hanging = None
+            if phone.pinging is not None:
+                phone.pinging[0].break_off()
+                phone.pinging = None
+        self.house.restart()
+
+    @rule(which=PHONES, pick=PICK)
+    def an_administrator_has_a_folder_fetched_anew(self, which: int, pick: int) -> None:
+        phone = self.phones[which]
+        known = sorted(phone.keys)
+        if known:
+            self.house.forget(phone.name, known[pick % len(known)])
+
     # -- what holds at any time
 
     @invariant()
@@ -329,11 +384,14 @@ class LineMachine(RuleBasedStateMachine):
 
     def compare(self) -> None:
         there = {str(one.number): (str(one.parent), one.name, int(one.type)) for one in self.house.folders()}
-        mailbox = {
-            str(where.number): {str(item.number): shown(item) for item in self.house.items(where)}
-            for where in self.house.mail_folders()
-        }
         for phone in self.phones:
+            mailbox = {
+                str(where.number): {
+                    str(item.number): shown(item, phone.old)
+                    for item in self.house.inside(where, phone.filters.get(str(where.number), 0))
+                }
+                for where in self.house.mail_folders()
+            }
             assert {n: f for n, f in phone.folders.items() if f[2] != 19} == there, phone.name
             for name, held in mailbox.items():
                 mirror = phone.mirror.get(name, {})

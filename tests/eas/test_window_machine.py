@@ -235,11 +235,16 @@ class Phone(RuleBasedStateMachine):
         self.target = Arrival(self.clock - cut, 0) if cut < 500 else BOTTOM
 
     # the user of the phone ------------------------------------------------------------------------
-    @rule(pick=st.integers(0, 1000), group=st.integers(0, 3), value=st.integers(0, 2))
-    def the_user_changes(self, pick: int, group: int, value: int) -> None:
+    @rule(
+        pick=st.integers(0, 1000), group=st.integers(0, 3), value=st.integers(0, 2), last_only=st.booleans()
+    )
+    def the_user_changes(self, pick: int, group: int, value: int, last_only: bool) -> None:
         if self.held:
             number = sorted(self.held)[pick % len(self.held)]
             self.held[number][group] = value
+            if last_only:
+                # Most devices keep the value alone, not the way to it.
+                self.pending = [one for one in self.pending if one[:2] != (number, group)]
             self.pending.append((number, group, value))
 
     @rule(pick=st.integers(0, 1000))
@@ -276,6 +281,8 @@ class Phone(RuleBasedStateMachine):
         if fate == "lost" or (fate == "torn" and (not self.torn or self.server.made)):
             self.doubt |= {*batch.adds, *batch.deletes, *batch.soft_deletes}
             return
+        for number in refused:
+            assert any(who[0] == number for who in self.somebody), f"{number}: in conflict with itself"
         mine = {(n, g): value for n, g, value in self.pending}
         if fate == "okay":
             self._keep_drafts()

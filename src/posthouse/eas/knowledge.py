@@ -139,7 +139,8 @@ def changed_here(state: State, before: Mark, group: ChangeGroup, number: int) ->
 
     It is not told its own news, provided that the change before was known to it (rule 9).
     """
-    return state if in_conflict(state, before, group) else _told(state, before.number, group, number)
+    noted = evolve(state, mine=_with(state.mine, before.number, group, number))
+    return noted if in_conflict(state, before, group) else _told(noted, before.number, group, number)
 
 
 def agreed_here(state: State, mark: Mark, group: ChangeGroup) -> State:
@@ -150,9 +151,23 @@ def agreed_here(state: State, mark: Mark, group: ChangeGroup) -> State:
 def _told(state: State, item: int, group: ChangeGroup, number: int) -> State:
     if number <= state.calm:
         return state
-    known = list(state.told.get(item, NOTHING))
+    return evolve(state, told=_with(state.told, item, group, number))
+
+
+def _with(numbers: Mapping[int, Groups], item: int, group: ChangeGroup, number: int) -> Mapping[int, Groups]:
+    known = list(numbers.get(item, NOTHING))
     known[group] = number
-    return evolve(state, told={**state.told, item: (known[0], known[1], known[2], known[3])})
+    return {**numbers, item: (known[0], known[1], known[2], known[3])}
+
+
+def _latest(*several: Mapping[int, Groups]) -> Mapping[int, Groups]:
+    """All of them together; where they differ, the change that came last."""
+    found: dict[int, Groups] = {}
+    for numbers in several:
+        for item, groups in numbers.items():
+            a, b = found.get(item, NOTHING), groups
+            found[item] = (max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
+    return found
 
 
 def added_here(state: State, number: int, mark: Mark | None) -> State:
@@ -195,7 +210,7 @@ def rolled_back(older: State, newer: State, carried: Iterable[int], dropped: Ite
         older,
         maybe=older.maybe | frozenset(carried),
         lacking=older.lacking | frozenset(dropped),
-        mine={**older.mine, **newer.mine, **newer.told},
+        mine=_latest(older.mine, newer.mine, newer.told),
         aside=older.aside | newer.aside,
     )
 
