@@ -156,6 +156,17 @@ class SenderTests(JudgeCase):
         self.arrives(message(2))
         self.assertEqual(len(self.queue()), 1)
 
+    def test_nobody_is_answered_whose_address_may_be_forged(self) -> None:
+        self.intake.auto_reply = AutoReply(self.reporter)
+        away = Absence(State.ON, unknown=Message(True, "I am away"))
+        self.db.write_now(lambda tx: absence.set_absence(tx, self.bob.mailbox_id, away, NOW))
+        self.assertEqual(self.arrives(peer="9.9.9.9"), "")
+        self.assertEqual((len(self.items(self.bob)), self.queue()), (1, []))
+        # Forwarded mail keeps its signature, which is as good.
+        self.policy("p=none")
+        self.successResultOf(self.arrive(with_signature(), peer="9.9.9.9"))
+        self.assertEqual([row.recipient for row in self.queue()], ["far@there.example"])
+
 
 class WordTests(JudgeCase):
     SPAM = b"Cheap watches and pills, click https://pills.example/now to win money today\r\n"

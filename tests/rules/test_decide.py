@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.rules.decide import Facts, Outcome, Person, Reader, decide, fits
 from posthouse.rules.model import Action, Condition, Rule
 from posthouse.rules.phrases import condition_from
+from tests.rules.test_form import conditions
 
 ANN = Person("ann <ann@here.example>", "ann@here.example")
 BOB = Person("bob b. <bob@here.example>", "bob@here.example")
@@ -96,6 +99,25 @@ class ConditionTests(SynchronousTestCase):
 
 
 class DecisionTests(SynchronousTestCase):
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.lists(conditions(), max_size=4),
+        st.lists(conditions(), max_size=2),
+        st.booleans(),
+        st.text(max_size=50),
+    )
+    def test_every_condition_can_be_asked(
+        self, when: list[Condition], unless: list[Condition], any_of: bool, text: str
+    ) -> None:
+        one = Rule("r", (Action("flag"),), tuple(when), tuple(unless), any_of, id=1)
+        facts = evolve(FACTS, subject=text, read_text=lambda: text, header=lambda _: text)
+        outcome = decide([one], facts, READER)
+        asked = [fits(each, facts, READER) for each in when]
+        applies = (any(asked) if any_of and asked else all(asked)) and not any(
+            fits(each, facts, READER) for each in unless
+        )
+        self.assertEqual(outcome.flag, applies)
+
     def test_all_or_any(self) -> None:
         for any_of, expected in ((False, False), (True, True)):
             outcome = decide([rule(when="subject invoice & from bob", any_of=any_of)], FACTS, READER)

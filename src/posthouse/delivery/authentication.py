@@ -61,6 +61,11 @@ class Verdict:
     spf: str = "none"
     signed: bool = False
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Would an answer go to somebody who perhaps never wrote? The reverse path may be forged."""
+        return self.junk or (self.spf in ("fail", "softfail") and not self.authentic)
+
 
 async def feed_body(message: Message, sink: Sink, pool: Any) -> None:
     """Show a body to a sink in blocks; the reactor has its turn between those of a big one."""

@@ -247,7 +247,7 @@ class Intake:
             if self.reporter is not None and done.duplicates < len(copies) + len(rows):
                 for refusal in refusals:
                     self.reporter.deliver(tx, refusal, now)
-            if self.auto_reply is not None and not verdict.junk:
+            if self.auto_reply is not None and not verdict.is_doubtful:
                 head = added + message.head
                 numbers = done.numbers[: len(copies)]  # what rules laid beside them is no other arrival
                 self.auto_reply.answer(tx, envelope.sender, head, copies, numbers, now)
