@@ -84,7 +84,8 @@ class RuleTests(ArrivalCase):
             self.assertIn(said, self.bad("rule", "add", "ann@example.org", *words))
         self.assertIn("no such rule", self.bad("rule", "remove", "ann@example.org", "7"))
         self.assertIn("no such rule", self.bad("rule", "edit", "ann@example.org", "7", "--name", "x"))
-        self.assertIn("no such message", self.bad("rule", "test", "ann@example.org", "7"))
+        self.assertIn("no such message", self.bad("rule", "test", "ann@example.org", "--item", "7"))
+        self.assertIn("no such message", self.bad("rule", "test", "ann@example.org"))
         self.assertIn("There is no user", self.bad("rule", "list", "bob@example.org"))
 
 

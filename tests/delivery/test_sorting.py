@@ -12,11 +12,11 @@ from posthouse.delivery.sifting import Sifter
 from posthouse.delivery.sorting import Letter, Sorter, trial
 from posthouse.delivery.srs import is_rewritten
 from posthouse.delivery.traits import KnownTraits
-from posthouse.model import Account, Folder, FolderType, Item
+from posthouse.model import Account, Folder, FolderType, Item, MailGroup
 from posthouse.rules.form import form_of, rule_from
 from posthouse.rules.model import Rule
 from posthouse.rules.phrases import action_form, condition_from
-from posthouse.store import absence, allowance, bodies, conversations, folders, rules
+from posthouse.store import absence, allowance, bodies, conversations, folders, groups, rules
 from posthouse.store.absence import Absence, Message, State
 from posthouse.store.allowance import Allowance
 from posthouse.store.delivery import Copy
@@ -258,6 +258,16 @@ class SendingOnTests(SortingCase):
         self.assertEqual(len(self.items(self.bob)), 15)
         # The user's own letters still go.
         self.db.read_now(lambda tx: allowance.check(tx, self.bob.id, ["x@y.example"] * 5, Allowance(20), NOW))
+
+    def test_a_rule_does_not_write_to_a_group(self) -> None:
+        self.db.write_now(
+            lambda tx: groups.add_group(
+                tx, MailGroup("crew@here.example", "Crew"), ["ann@here.example", "bob@here.example"], NOW
+            )
+        )
+        self.rule("redirect crew@here.example")
+        self.arrive()
+        self.assertEqual((len(self.items(self.ann)), len(self.items(self.bob))), (0, 1))
 
     def test_a_repeat_is_not_sent_on_again(self) -> None:
         self.rule("redirect else@there.example")

@@ -14,11 +14,11 @@ from posthouse.admin.people import account_of
 from posthouse.admin.registry import Ports, operation
 from posthouse.errors import Malformed, NoSuchFolder, NoSuchItem
 from posthouse.mime.addresses import fold_address
-from posthouse.model import Account, Folder, evolve
+from posthouse.model import Account, Arrival, Folder, FolderType, evolve
 from posthouse.rules.form import form_of, rule_from
 from posthouse.rules.model import Condition, Rule
 from posthouse.rules.phrases import action_form, condition_from, sentence, words_of_action
-from posthouse.store import folders, rules
+from posthouse.store import folders, items, rules
 from posthouse.store.rules import Kept
 
 __all__ = ["checked", "paths"]
@@ -127,20 +127,24 @@ async def rule_remove(ports: Ports, address: str, id: int) -> dict[str, Any]:
 
 
 @operation("rule test")
-async def rule_test(ports: Ports, address: str, item: int) -> dict[str, Any]:
-    """Say what a user's rules would do with a message that is there (its number); nothing is done."""
+async def rule_test(ports: Ports, address: str, item: int | None = None) -> dict[str, Any]:
+    """Say what a user's rules would do with a message, without one named the newest in the Inbox; nothing is done."""
     account = await account_of(ports, address)
     decide = ports.try_rules
     if decide is None:
         raise Malformed("Rules cannot be tried here.")
 
     def tell(tx: Any) -> dict[str, Any]:
-        outcome = decide(tx, account, item)
+        number = _newest(tx, account) if item is None else item
+        outcome = decide(tx, account, number)
         if outcome is None:
             raise NoSuchItem("There is no such message.")
         names = paths(tx, account.mailbox_id)
         kept = {one.id: one.rule.name for one in rules.rules_of(tx, account.mailbox_id)}
+        found = items.item_by_number(tx, account.mailbox_id, number)
         return {
+            "item": number,
+            "subject": found.subject if found is not None else "",
             "rules": [kept.get(one, str(one)) for one in outcome.applied],
             "folder": "Deleted Items" if outcome.delete else names.get(outcome.folder, None),
             "copies": [names.get(one, f"#{one}") for one in outcome.copies],
@@ -155,6 +159,12 @@ async def rule_test(ports: Ports, address: str, item: int) -> dict[str, Any]:
         }
 
     return dict(await ports.db.read(tell))
+
+
+def _newest(tx: Any, account: Account) -> int:
+    inbox = folders.folder_of_type(tx, account.mailbox_id, FolderType.INBOX)
+    above = Arrival(1 << 62, 1 << 62)
+    return next((mark.number for mark in items.filling(tx, inbox.id, above, Arrival(0, 0), 1)), 0)
 
 
 def paths(tx: Any, mailbox_id: int) -> dict[int, str]:

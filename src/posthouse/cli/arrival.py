@@ -63,7 +63,8 @@ ARRIVAL_COMMANDS: tuple[Command, ...] = (
     ),
     Command("rule remove", (_ADDRESS, _ID)),
     Command(
-        "rule test", (_ADDRESS, Argument("item", "the number of a message in the mailbox", {"type": int}))
+        "rule test",
+        (_ADDRESS, Argument("--item", "the number of a message (its permanent one)", {"type": int})),
     ),
     Command("junk show", (_ADDRESS,)),
     Command("junk senders", (_ADDRESS,)),

@@ -1,9 +1,9 @@
 """Mail that a rule sends on: redirected as it is, or forwarded as the attachment of a new message.
 
 Promise: nothing is sent on that is junk, that nobody sent (the null reverse path), that a machine answered, that came
-from a list, or that was here before (Delivered-To); and never more in a day than the account may send. Whatever is not
-sent on lies in the mailbox all the same. What goes to somebody in this house goes to the Inbox and is not sorted again,
-so rules cannot run in circles.
+from a list, or that was here before (Delivered-To); nothing to a group; and never more in a day than half of what the
+account may send. Whatever is not sent on lies in the mailbox all the same. What goes to somebody in this house goes to
+the Inbox and is not sorted again, so rules cannot run in circles.
 
 Specifications: RFC 5322 3.6.6 (Resent-*), RFC 7208 appendix D.3 (SRS), RFC 3834 2 and 5, RFC 9228 (Delivered-To).
 """
@@ -90,6 +90,10 @@ class SendingOn:
                     continue
                 try:
                     recipient = find_route(tx, address, now).recipient
+                    if recipient.groups:
+                        # Who may write to a group is asked about people.
+                        notes.append(f"{owner.address}: no {kind} to the group {address}")
+                        continue
                     self._count(tx, owner, recipient, now)
                     if kind == "redirect":
                         self._redirect(tx, letter, copy, owner, recipient, done.body, now)
