@@ -479,7 +479,8 @@ class Handset:
             if any(self.pending.get(name) for name in asked):
                 hang = 0
         if fate != "request":
-            self.repeats = {name: self.keys.get(name, "0") for name in asked}
+            # What was asked without changes is not repeated here: it would wait for nothing.
+            self.repeats = {name: self.keys.get(name, "0") for name in asked} if changes else {}
             self.repeats_wait = hang
         if hang:
             exchange = self.house.post(self.name, self.version, "Sync", encode(root))

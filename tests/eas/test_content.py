@@ -125,6 +125,7 @@ class BodyTests(Base):
             self.assertEqual(body.find(AirSyncBase.Truncated) is not None, len(data) < 27)
 
     def test_all_or_none_takes_the_next_preference(self) -> None:
+        # Rule 27 of the sync model.
         """ASAIRS R78-R80."""
         item = self.room.deliver(HTML_MAIL)
         wanted = options(BodyPreference(HTML, 20, True), BodyPreference(PLAIN, 1000))

@@ -145,6 +145,7 @@ class DraftMachine(RuleBasedStateMachine):
 
 class DraftMachineTests(SynchronousTestCase):
     def test_sent_once_whatever_happens(self) -> None:
+        # Rule 3 of the sync model.
         """MS-ASCMD_R955, R961, R2066-R2069, MS-ASEMAIL_R1389."""
         from hypothesis.stateful import run_state_machine_as_test
 

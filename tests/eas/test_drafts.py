@@ -307,6 +307,7 @@ class ChangeTests(DraftCase):
         return item
 
     def test_what_is_not_mentioned_stays(self) -> None:
+        # Rule 29 of the sync model.
         """MS-ASCMD_R878 and the draft's other elements: only the subject is sent, only it changes."""
         before = self.message(self.now())
         found = self.sync(change(self.number, data(subject="two")))

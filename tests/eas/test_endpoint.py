@@ -17,7 +17,7 @@ from posthouse.wbxml.encode import encode
 from posthouse.wbxml.tags import FolderHierarchy as F
 from posthouse.wbxml.tree import E
 from tests.eas.room import Room
-from tests.http.wire import Wire
+from tests.eas.wire import CheckedWire as Wire
 
 GOOD = "Authorization: Basic " + b64encode(b"a@example.org:good").decode()
 BAD = "Authorization: Basic " + b64encode(b"a@example.org:bad").decode()

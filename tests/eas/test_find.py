@@ -71,6 +71,7 @@ class MailTests(FindCase):
         return [one.text(AirSync.ServerId) for one in response.findall(F.Result)]
 
     def test_what_ios_sends_at_every_version(self) -> None:
+        # Rule 24 of the sync model.
         """Rule: served at any version, because iOS sends it at any (R10032018 to 19)."""
         inbox = str(self.room.folder().number)
         request = decode(IOS)
@@ -147,6 +148,7 @@ class MailTests(FindCase):
         self.assertEqual(self.post(mail("test", E(AirSync.CollectionId, "ef6c13b0"))).text(F.Status), "3")
 
     def test_ranges(self) -> None:
+        # Rule 24 of the sync model.
         """R37071811, R37071816, R72172518: a search begins at 0 and goes on from there."""
         self.assertEqual(self.ask(mail("test", options=span("1-9"), name="R1")).text(F.Status), "4")
         first = self.ask(mail("test", options=span("0-0"), name="R1"))

@@ -92,6 +92,7 @@ class FolderSyncTests(Base):
         self.assertEqual(int(changes.text(F.Count) or 0), len(types))
 
     def test_key_0_brings_the_versions_and_no_other_key_does(self) -> None:
+        # Rule 23 of the sync model.
         """MS-ASHTTP R1104, R1202."""
         first = self.sync()
         self.assertEqual(first.headers["x-ms-rp"], "12.0,12.1,14.0,14.1,16.0,16.1")
@@ -133,6 +134,7 @@ class FolderSyncTests(Base):
         self.assertEqual(self.sync().text(F.Changes, F.Count), "0")
 
     def test_the_older_key_rolls_back_and_is_evaluated_anew(self) -> None:
+        # Rule 2 of the sync model.
         """R2066-2069: a fresh key, and what happened meanwhile."""
         self.sync()
         older = self.key
@@ -146,6 +148,7 @@ class FolderSyncTests(Base):
         self.assertEqual(self.sync(lost).text(F.Status), "9")
 
     def test_a_folder_of_the_lost_answer_that_is_gone_by_now_is_deleted(self) -> None:
+        # Rule 4 of the sync model.
         self.sync()
         older = self.key
         one = self.make("One")
@@ -182,6 +185,7 @@ class FolderSyncTests(Base):
         self.assertLess(numbers.index(str(parent.number)), numbers.index(str(child.number)))
 
     def test_a_device_below_the_horizon_begins_again(self) -> None:
+        # Rule 7 of the sync model.
         """Rule 7."""
         self.sync()
         self.patch(folders, "folder_horizon", lambda tx, mailbox_id: 10**12)
@@ -217,6 +221,7 @@ class ChangeTests(Base):
         self.assertEqual(self.sync().text(F.Changes, F.Count), "0")
 
     def test_a_key_of_a_change_leaves_the_changes_of_others_for_later(self) -> None:
+        # Rule 6 of the sync model.
         """R4569: FolderCreate has to return a key; it passes nothing unsent."""
         self.sync()
         theirs = self.make("Theirs")

@@ -35,6 +35,7 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(self.status(key, E(FolderHierarchy.Type, 19), E(AirSync.GetChanges)), 0)
 
     def test_each_violation_has_its_status(self) -> None:
+        # Rule 17 of the sync model.
         key = E(FolderHierarchy.SyncKey, "a")
         self.assertEqual(self.status(), 10)
         self.assertEqual(self.status(E(FolderHierarchy.SyncKey)), 10)
@@ -48,6 +49,7 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(self.status(key, E(FolderHierarchy.Changes)), 7)
 
     def test_what_is_not_known_is_noted(self) -> None:
+        # Rule 17 of the sync model.
         request = E(
             FolderHierarchy.FolderSync,
             E(FolderHierarchy.SyncKey, "a"),

@@ -80,6 +80,7 @@ class HierarchyTests(Base):
         self.assertEqual(self.hierarchy("nobody's").text(F.Status), "9")
 
     def test_the_recipient_cache_is_listed_from_14_on_and_stays_as_it_is(self) -> None:
+        # Rule 26 of the sync model.
         """R4685, R81, R100, R101, R141, R143, R4016, R5769."""
         for version in VERSIONS:
             answer = self.hierarchy(version=version)

@@ -25,7 +25,7 @@ from tests.eas.room import VERSIONS, Response, Room
 from tests.eas.test_endpoint import BAD, GOOD, TARGET, Authenticator
 from tests.eas.test_items import CONTENT, MAIL, OUT
 from tests.eas.test_smart import NEW, ORIGINAL
-from tests.http.wire import Wire
+from tests.eas.wire import CheckedWire as Wire
 from tests.support.eas import split_parts
 
 FIRST = E(F.FolderSync, E(F.SyncKey, 0))
@@ -194,6 +194,7 @@ class ParameterTests(SynchronousTestCase):
             self.assertEqual(self.smart(name, **self.names, Occurrence="?").code, 400)
 
     def test_save_in_sent(self) -> None:
+        # Rule 22 of the sync model.
         """R437, R530, R531."""
         for name, named in (("SmartReply", self.names), ("SmartForward", self.names), ("SendMail", {})):
             for value, kept in (("T", True), ("F", False)):

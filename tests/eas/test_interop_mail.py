@@ -158,6 +158,7 @@ class MetadataTests(Base):
         self.assertFalse(data.children[0].children)
 
     def test_what_the_server_says_is_not_changed_by_a_phone(self) -> None:
+        # Rule 30 of the sync model.
         """ASEMAIL R347, R643, R648, R723."""
         item = self.room.deliver(PLAIN)
         phone = self.filled("16.1")
@@ -231,6 +232,7 @@ class FlagTests(Base):
         self.assertEqual(self.seen().text(Tasks.DateCompleted), day(1))
 
     def test_what_breaks_the_table_is_6_and_changes_nothing(self) -> None:
+        # Rule 30 of the sync model.
         """TC02, TC04-TC11: ASEMAIL R92, R406-R409, R702, R738-R741, R757, R850, R851, R853, R861-R864."""
         active = E(Email.Status, 2)
         for broken in (

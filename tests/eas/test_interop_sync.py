@@ -43,6 +43,7 @@ class WholeRequestTests(Base):
     """What is wrong with the request is said as a child of Sync, not of the collection."""
 
     def test_get_changes_with_key_0_is_4(self) -> None:
+        # Rule 18 of the sync model.
         """R3128, R5838, R5839."""
         self.assertEqual(self.ask(FolderType.CONTACTS, "0", E(AirSync.GetChanges)), 4)
         self.assertEqual(self.ask(FolderType.CONTACTS, "0", changes=True), 4)
@@ -85,6 +86,7 @@ class WholeRequestTests(Base):
             self.assertEqual(answer == 4, not good, pair)
 
     def test_the_recipient_cache_is_read_only(self) -> None:
+        # Rule 26 of the sync model.
         """R756."""
         order = E(AirSync.Add, E(AirSync.ClientId, "1"), E(AirSync.ApplicationData))
         first = self.room.run(Sync(), sync(collection("RI", "0")))

@@ -114,6 +114,7 @@ class FetchTests(Base):
             self.assertEqual(properties.text(IO.Total), str(len(CONTENT)))
 
     def test_statuses_of_one_fetch(self) -> None:
+        # Rule 18 of the sync model.
         cases = (
             (self.file(span="5-4"), 8),
             (self.file(span="x"), 8),
@@ -156,6 +157,7 @@ class FetchTests(Base):
         self.assertEqual(response.text(IO.Response, IO.Fetch, IO.Status), "11")
 
     def test_statuses_of_the_whole(self) -> None:
+        # Rule 25 of the sync model.
         """R7489: at most 100, else 11."""
         self.assertEqual(self.operate().text(IO.Status), "2")
         self.assertEqual(self.operate(*[self.file()] * 101).text(IO.Status), "11")
@@ -248,6 +250,7 @@ class SendMailTests(Base):
         self.assertEqual(self.room.outbox.sent[0][2], False)
 
     def test_a_repetition_is_118_and_sends_nothing(self) -> None:
+        # Rule 3 of the sync model.
         self.send()
         self.assertEqual(self.send().text(ComposeMail.Status), "118")
         self.assertEqual(len(self.room.outbox.sent), 1)
@@ -282,6 +285,7 @@ class SendMailTests(Base):
         self.assertEqual(self.room.outbox.sent, [])
 
     def test_raw_mime_at_12_1(self) -> None:
+        # Rule 22 of the sync model.
         """MS-ASHTTP R120-R122."""
         for parameters, saved in (({"SaveInSent": "T"}, True), ({"SaveInSent": "F"}, False), ({}, False)):
             response = self.room.post("SendMail", OUT, "12.1", parameters=parameters)
@@ -289,6 +293,7 @@ class SendMailTests(Base):
             self.assertEqual(self.room.outbox.sent[-1], ("a@example.org", OUT, saved))
 
     def test_statuses_at_12_1_are_http_codes(self) -> None:
+        # Rule 22 of the sync model.
         self.assertEqual(self.room.post("SendMail", b"", "12.1").code, 400)
         wbxml = {"Content-Type": "application/vnd.ms-sync.wbxml"}
         self.assertEqual(self.room.post("SendMail", OUT, "12.1", headers=wbxml).code, 400)
@@ -318,6 +323,7 @@ class MoveItemsTests(Base):
         self.assertNotEqual(moved.number, self.item.number)
 
     def test_both_ends_are_news_to_everybody(self) -> None:
+        # Rule 10 of the sync model.
         """R285, R289: also to the device that asked."""
         self.move((self.item.number, self.inbox.number, self.trash.number))
         origins = self.room.db.read_now(
@@ -346,6 +352,7 @@ class MoveItemsTests(Base):
         self.assertEqual((status, named is not None), ("3", True))
 
     def test_a_repetition_says_that_the_source_is_gone(self) -> None:
+        # Rule 10 of the sync model.
         """R4208."""
         one = (self.item.number, self.inbox.number, self.trash.number)
         self.move(one)
@@ -363,6 +370,7 @@ class MoveItemsTests(Base):
         )  # fmt: skip
 
     def test_more_than_a_thousand_are_103(self) -> None:
+        # Rule 25 of the sync model.
         """R5653."""
         moves = [one_move(1, 2, 3)] * 1001
         self.assertEqual(self.room.post("MoveItems", E(Move.MoveItems, moves)).text(Move.Status), "103")

@@ -110,6 +110,7 @@ class SyncTests(Base):
         }
 
     def test_the_whole_conversation_comes_with_one_message_inside(self) -> None:
+        # Rule 13 of the sync model.
         """ASCON R180, R328, R330, ASCMD R2107, R2110."""
         phone = self.phone()
         self.assertEqual(self.ask(phone), {AirSync.Add: ["a", "q", "x"]})
@@ -145,6 +146,7 @@ class SyncTests(Base):
         self.assertEqual(len(phone.commands(E(AirSync.ConversationMode), options)[AirSync.Add]), 2)
 
     def test_it_leaves_when_the_last_one_does(self) -> None:
+        # Rule 13 of the sync model.
         """ASCON R223, R228, R233."""
         phone = self.phone()
         self.ask(phone)

@@ -174,7 +174,8 @@ class LineMachine(RuleBasedStateMachine):
         known = phone.mail_folders()
         if known:
             names = list(dict.fromkeys(known[pick % len(known)] for pick in picks))
-            phone.sync(names, window, fate, hang if changes else 0, changes, partial and phone.can_repeat())
+            partial = partial and changes and phone.can_repeat()
+            phone.sync(names, window, fate, hang if changes else 0, changes, partial)
 
     @rule(which=PHONES, fate=FATES)
     def synchronises_without_a_word(self, which: int, fate: str) -> None:

@@ -36,6 +36,7 @@ class Meetings(Base):
 
 class ElementTests(Meetings):
     def test_every_element_in_its_order_at_every_version(self) -> None:
+        # Rule 28 of the sync model.
         """ASEMAIL R16, R236, R401, R528, R543, R687, R715, R727, R895-R911, R1253, R1310, R1311, R13110."""
         always = "AllDayEvent StartTime DtStamp EndTime InstanceType Location Organizer Reminder ResponseRequested "
         always += "Sensitivity BusyStatus TimeZone"
@@ -238,6 +239,7 @@ class IdentityTests(Meetings):
         return b64decode(self.request("14.1", event=event).text(Email.GlobalObjId) or "")
 
     def test_a_vcal_uid_in_its_structure(self) -> None:
+        # Rule 28 of the sync model.
         """ASEMAIL R121, R1000, R1001, R1002, R20000, R20001, R20013, R20016, R20018, R20019, R20021."""
         data = self.identity("uid-7")
         self.assertEqual(data[:16].hex().upper(), "040000008200E00074C5B7101A82E008")

@@ -81,7 +81,8 @@ class PingTests(SynchronousTestCase):
         self.room.clock.advance(0)
         self.assertEqual(found, [])
 
-    def test_what_its_deletion_put_into_the_trash_wakes_it(self) -> None:  # rule 9
+    def test_what_its_deletion_put_into_the_trash_wakes_it(self) -> None:
+        # Rule 9 of the sync model.
         mail = self.room.mail()
         trash = Mirror(self.room, FolderType.DELETED).prime()
         self.phone.sync()
@@ -97,18 +98,21 @@ class PingTests(SynchronousTestCase):
         self.assertEqual(self.told(found)[0], "2")
 
     def test_what_falls_out_of_the_filter_does_not(self) -> None:  # R5598
+        # Rule 14 of the sync model.
         self.room.mail()
         phone = Mirror(self.room).prime(options=options(1))
         self.room.clock.advance(5 * 86400)
         self.assertEqual(self.start(ping(phone.name)), [])
 
     def test_a_folder_that_was_never_synchronised_is_passed_over(self) -> None:
+        # Rule 20 of the sync model.
         trash = self.room.name(FolderType.DELETED)
         self.room.mail(type=FolderType.DELETED)
         found = self.start(ping(self.phone.name, trash))
         self.assertEqual(found, [])
 
     def test_an_unknown_folder_asks_for_folder_sync(self) -> None:  # R4258
+        # Rule 20 of the sync model.
         self.assertEqual(self.told(self.start(ping("424242"))), ("7", []))
 
     def test_a_device_that_never_did_folder_sync_is_asked_for_it(self) -> None:
@@ -149,6 +153,7 @@ class PingTests(SynchronousTestCase):
         self.assertEqual(self.told(found), ("2", [self.phone.name]))
 
     def test_missing_parameters_and_broken_ones(self) -> None:
+        # Rule 20 of the sync model.
         self.assertEqual(self.start(None), [3])
         self.assertEqual(self.start(ping(heartbeat=600)), [3])
         self.assertEqual(self.start(E(P.Ping)), [4])
@@ -164,6 +169,7 @@ class PingTests(SynchronousTestCase):
         self.assertEqual((answer.text(P.Status), answer.text(P.MaxFolders)), ("6", "1"))
 
     def test_it_compares_with_the_last_key_returned(self) -> None:  # R5636
+        # Rule 20 of the sync model.
         self.room.mail()
         answer = self.phone.ask()
         # The answer is on its way; the Ping must not fire for what it carries.
@@ -220,12 +226,14 @@ class EstimateTests(SynchronousTestCase):
         self.assertIsNotNone(self.phone.sync())
 
     def test_statuses(self) -> None:
+        # Rule 1 of the sync model.
         self.assertEqual(self.estimate()[0], "3")
         self.phone.sync()
         self.assertEqual(self.estimate(key="nonsense")[0], "4")  # R4594
         self.assertEqual(self.estimate(name="424242")[0], "2")
 
     def test_without_options_no_filter_and_at_most_512(self) -> None:  # R3543
+        # Rule 15 of the sync model.
         for n in range(520):
             self.room.mail(f"{n}", age_days=100)
         self.phone.sync(options=options(3))

@@ -89,6 +89,7 @@ class RequestTests(SynchronousTestCase):
         return found
 
     def test_a_command_of_another_version_is_138(self) -> None:
+        # Rule 24 of the sync model.
         """R7559: 400, since neither has a document that could say it."""
         for version in VERSIONS:
             if version > "13":
@@ -203,6 +204,7 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual([device.device_id for device in known], ["B", "C"])
 
     def test_what_the_grammar_does_not_know_is_skipped(self) -> None:
+        # Rule 17 of the sync model.
         root = E(F.FolderSync, E(Ping.Folders, E(Ping.Folder)), E(F.SyncKey, 0))
         self.assertEqual(self.room.post("FolderSync", root).text(F.Status), "1")
 

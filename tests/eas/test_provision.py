@@ -155,6 +155,7 @@ class DocumentTests(SynchronousTestCase):
 
 class DemandTests(SynchronousTestCase):
     def test_the_matrix(self) -> None:
+        # Rule 23 of the sync model.
         """R682: 141."""
         policy = Policy()
         new = Device(1, 1, "d", "t")
@@ -176,6 +177,7 @@ class DemandTests(SynchronousTestCase):
 
 class EnforcementTests(SynchronousTestCase):
     def test_a_new_device_is_told_to_provision_in_its_versions_terms(self) -> None:
+        # Rule 23 of the sync model.
         """Rule 23, R509: HTTP 449 at 12.1 and below, 200 with the status above."""
         for version in VERSIONS:
             response = Room().post("FolderSync", FOLDER_SYNC, version)

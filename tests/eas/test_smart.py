@@ -136,6 +136,7 @@ class ReplyTests(Base):
         self.assertEqual(len(self.room.outbox.sent), 1)
 
     def test_a_repetition_is_118_although_the_original_is_gone(self) -> None:
+        # Rule 3 of the sync model.
         """Or its user, told that nothing was sent, would send it again (MS-ASCMD_R4848, R4850)."""
         self.smart()
         original = self.now()
@@ -303,6 +304,7 @@ class ForwardTests(ReplyTests):
 
 class NewsTests(SynchronousTestCase):
     def test_the_mark_reaches_the_phone_that_replied(self) -> None:
+        # Rule 9 of the sync model.
         from tests.eas.desk import Mirror
         from tests.eas.desk import Room as Desk
 

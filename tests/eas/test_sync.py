@@ -41,6 +41,7 @@ class FirstFillTests(SynchronousTestCase):
         )
 
     def test_newest_first_in_windows(self) -> None:
+        # Rule 12 of the sync model.
         room = Room()
         mails = [room.mail(f"{n}", age_days=10 - n) for n in range(7)]
         phone = Mirror(room)
@@ -56,6 +57,7 @@ class FirstFillTests(SynchronousTestCase):
         self.assertEqual(seen, [mail.number for mail in reversed(mails)])
 
     def test_mail_that_arrives_during_the_fill_comes_once(self) -> None:
+        # Rule 12 of the sync model.
         room = Room()
         for n in range(6):
             room.mail(f"{n}", age_days=n + 1)
@@ -93,6 +95,7 @@ class FirstFillTests(SynchronousTestCase):
         self.assertEqual(len(phone.held), 9)
 
     def test_order_inside_a_collection(self) -> None:
+        # Rule 21 of the sync model.
         room = Room(version=(12, 1))
         mail = room.mail()
         for n in range(3):
@@ -106,6 +109,7 @@ class FirstFillTests(SynchronousTestCase):
         )
 
     def test_class_is_said_to_old_clients_that_say_it(self) -> None:  # R6319
+        # Rule 21 of the sync model.
         for version, expected in (((12, 1), "Email"), ((14, 0), None)):
             room = Room(version=version)
             named = E(
@@ -136,6 +140,7 @@ class SteadyTests(SynchronousTestCase):
         self.assertEqual(phone.sync().text(AirSync.SyncKey), key)
 
     def test_a_change_carries_only_its_group(self) -> None:
+        # Rule 8 of the sync model.
         room = Room()
         mail = room.mail()
         phone = Mirror(room).prime()
@@ -143,7 +148,8 @@ class SteadyTests(SynchronousTestCase):
         change = phone.sync().find(AirSync.Commands, AirSync.Change)
         self.assertEqual([child.tag for child in change.find(AirSync.ApplicationData).children], [Email.Read])
 
-    def test_its_own_change_is_not_told_back(self) -> None:  # rule 9
+    def test_its_own_change_is_not_told_back(self) -> None:
+        # Rule 9 of the sync model.
         room = Room()
         mail = room.mail()
         phone = Mirror(room).prime()
@@ -160,7 +166,8 @@ class SteadyTests(SynchronousTestCase):
         phone.sync(commands=[change_read(mail, True)])
         self.assertEqual(commands(tablet.sync()), [("Change", mail.number)])
 
-    def test_its_own_flag_does_not_hide_anothers_read_mark(self) -> None:  # rule 8
+    def test_its_own_flag_does_not_hide_anothers_read_mark(self) -> None:
+        # Rule 8 of the sync model.
         room = Room()
         mail = room.mail()
         phone = Mirror(room).prime()
@@ -250,7 +257,8 @@ class SteadyTests(SynchronousTestCase):
         missing = phone.sync(commands=[E(AirSync.Fetch, E(AirSync.ServerId, 99999))])
         self.assertEqual(missing.find(AirSync.Responses, AirSync.Fetch).text(AirSync.Status), "8")
 
-    def test_get_changes_off_tells_nothing_and_loses_nothing(self) -> None:  # rule 6
+    def test_get_changes_off_tells_nothing_and_loses_nothing(self) -> None:
+        # Rule 6 of the sync model.
         room = Room()
         mail = room.mail()
         phone = Mirror(room).prime()
@@ -261,7 +269,8 @@ class SteadyTests(SynchronousTestCase):
 
 
 class LostAnswerTests(SynchronousTestCase):
-    def test_the_older_key_is_evaluated_anew(self) -> None:  # rule 2
+    def test_the_older_key_is_evaluated_anew(self) -> None:
+        # Rule 2 of the sync model.
         room = Room()
         first = room.mail("1")
         phone = Mirror(room)
@@ -284,7 +293,8 @@ class LostAnswerTests(SynchronousTestCase):
         self.assertEqual(commands(found), [])
         self.assertEqual(room.now(mail).read_no, number)
 
-    def test_what_the_lost_answer_carried_and_is_gone_by_now_is_deleted(self) -> None:  # rule 4
+    def test_what_the_lost_answer_carried_and_is_gone_by_now_is_deleted(self) -> None:
+        # Rule 4 of the sync model.
         room = Room()
         mail = room.mail()
         phone = Mirror(room)
@@ -307,12 +317,14 @@ class LostAnswerTests(SynchronousTestCase):
         self.assertEqual(status(answer), "3")
         self.assertEqual(answer.find(AirSync.Collections, AirSync.Collection).text(AirSync.SyncKey), "0")
 
-    def test_a_key_of_another_folder_is_refused(self) -> None:  # rule 1
+    def test_a_key_of_another_folder_is_refused(self) -> None:
+        # Rule 1 of the sync model.
         room = Room()
         inbox, trash = Mirror(room).prime(), Mirror(room, FolderType.DELETED).prime()
         self.assertEqual(status(inbox.ask(key=trash.key)), "3")
 
-    def test_a_repeated_draft_is_made_once(self) -> None:  # rule 3
+    def test_a_repeated_draft_is_made_once(self) -> None:
+        # Rule 3 of the sync model.
         room = Room(version=(16, 1))
         phone = Mirror(room, FolderType.DRAFTS).prime()
         draft = E(
@@ -361,6 +373,7 @@ class ConflictTests(SynchronousTestCase):
         return room, found, room.now(mail)
 
     def test_by_default_the_server_keeps_its_value_and_tells_it(self) -> None:  # R2066, R2069
+        # Rule 11 of the sync model.
         for conflict in (None, 1):
             _, found, mail = self.change(conflict)
             self.assertEqual(found.find(AirSync.Responses, AirSync.Change).text(AirSync.Status), "7")
@@ -382,6 +395,7 @@ class FilterTests(SynchronousTestCase):
         self.assertEqual(list(phone.held), [new.number])
 
     def test_narrowing_soft_deletes_and_widening_adds(self) -> None:
+        # Rule 12 of the sync model.
         room = Room()
         new, old = room.mail("new"), room.mail("old", age_days=20)
         phone = Mirror(room).prime()
@@ -392,6 +406,7 @@ class FilterTests(SynchronousTestCase):
         self.assertEqual(set(phone.held), {new.number, old.number})
 
     def test_options_hold_until_replaced_whole(self) -> None:  # R3599
+        # Rule 15 of the sync model.
         room = Room()
         room.mail("new")
         old = room.mail("old", age_days=20)
@@ -400,6 +415,7 @@ class FilterTests(SynchronousTestCase):
         self.assertEqual(commands(phone.sync(options=options())), [("Add", old.number)])
 
     def test_the_cut_off_steps_once_a_day(self) -> None:
+        # Rule 14 of the sync model.
         room = Room()
         mail = room.mail("new")
         phone = Mirror(room).prime(options=options(1))
@@ -450,6 +466,7 @@ class RequestTests(SynchronousTestCase):
         self.assertIsNone(phone.take(room.run(Sync(), root)))
 
     def test_two_hundred_commands_and_not_one_more(self) -> None:  # R5658
+        # Rule 25 of the sync model.
         room = Room()
         phone = Mirror(room).prime()
         fetch = [E(AirSync.Fetch, E(AirSync.ServerId, n)) for n in range(201)]
@@ -457,9 +474,11 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(status(phone.ask(commands=fetch[:200])), "1")
 
     def test_an_empty_request_without_a_cache(self) -> None:  # R4456
+        # Rule 19 of the sync model.
         self.assertEqual(Room().run(Sync(), None), 13)
 
     def test_an_empty_request_repeats_the_last_without_its_commands(self) -> None:
+        # Rule 19 of the sync model.
         room = Room()
         mail = room.mail()
         phone = Mirror(room).prime()
@@ -471,6 +490,7 @@ class RequestTests(SynchronousTestCase):
         self.assertFalse(phone.held[mail.number])
 
     def test_a_partial_request_takes_the_rest_from_the_last(self) -> None:  # R3644
+        # Rule 19 of the sync model.
         room = Room()
         inbox, trash = Mirror(room).prime(), Mirror(room, FolderType.DELETED).prime()
         room.run(Sync(), sync(collection(inbox.name, inbox.key), collection(trash.name, trash.key)))
@@ -504,7 +524,8 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(first.text(AirSync.Status), "12")
         self.assertEqual(commands(second), [("Add", mail.number)])
 
-    def test_a_device_that_was_away_too_long_begins_anew(self) -> None:  # rule 7
+    def test_a_device_that_was_away_too_long_begins_anew(self) -> None:
+        # Rule 7 of the sync model.
         room = Room()
         mail = room.mail()
         phone = Mirror(room).prime()
@@ -598,7 +619,8 @@ class BrokenItemTests(SynchronousTestCase):
     def break_item(self, room: Room, number: int) -> None:
         room.do(lambda tx: tx.execute("UPDATE item SET structure = x'7b' WHERE number = ?", (number,)))
 
-    def test_it_is_set_aside_and_the_others_arrive(self) -> None:  # rule 16
+    def test_it_is_set_aside_and_the_others_arrive(self) -> None:
+        # Rule 16 of the sync model.
         room = Room()
         good, bad, better = room.mail("1"), room.mail("2"), room.mail("3")
         self.break_item(room, bad.number)
@@ -609,6 +631,7 @@ class BrokenItemTests(SynchronousTestCase):
         self.assertIsNone(phone.sync())
 
     def test_mended_and_retried_it_arrives(self) -> None:
+        # Rule 16 of the sync model.
         room = Room()
         bad = room.mail("2")
         kept = bad.structure
@@ -620,6 +643,7 @@ class BrokenItemTests(SynchronousTestCase):
         self.assertEqual(commands(phone.sync()), [("Add", bad.number)])
 
     def test_an_item_that_breaks_the_device_is_found_and_set_aside(self) -> None:
+        # Rule 16 of the sync model.
         room = Room()
         mails = [room.mail(f"{n}") for n in range(30)]
         phone = Mirror(room)
@@ -635,6 +659,7 @@ class BrokenItemTests(SynchronousTestCase):
         self.assertEqual(aside.number, mails[-1].number)
 
     def test_a_bad_line_is_not_a_broken_item(self) -> None:
+        # Rule 16 of the sync model.
         room = Room()
         for n in range(30):
             room.mail(f"{n}")
@@ -651,6 +676,7 @@ class BrokenItemTests(SynchronousTestCase):
 
 class DeletedFolderTests(SynchronousTestCase):
     def test_a_folder_that_vanished_is_status_12(self) -> None:
+        # Rule 20 of the sync model.
         room = Room()
         made = room.do(
             lambda tx: folders.create_folder(tx, room.account.mailbox_id, 0, "x", FolderType.USER_MAIL, 0)

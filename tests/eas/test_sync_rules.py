@@ -145,7 +145,7 @@ class KnownTests(SynchronousTestCase):
         self.assertEqual([child.tag for child in change.children], [Email.Flag])
 
     def test_omitted_read_flag_and_categories_stay(self) -> None:
-        """Rule 29 of the sync model: R873-878."""
+        """Rule 29 of the sync model: R873."""
         room = Room()
         mail = room.mail()
         room.do(lambda tx: items.set_categories(tx, room_item(tx, room, mail), ("Red",)))

@@ -372,6 +372,7 @@ class LossyLineTests(SynchronousTestCase):
         run_state_machine_as_test(Phone, settings=_SETTINGS)
 
     def test_a_phone_that_forgets_the_key_ends_equal(self) -> None:
+        # Rule 4 of the sync model.
         run_state_machine_as_test(TornPhone, settings=_SETTINGS)
 
     def test_a_draft_that_a_lost_answer_took_away_and_its_author_deleted_leaves_no_doubt(self) -> None:

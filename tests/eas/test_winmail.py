@@ -47,6 +47,7 @@ class WinmailTests(SynchronousTestCase):
         return answer
 
     def test_rtf_in_base64_where_it_is_native(self) -> None:
+        # Rule 27 of the sync model.
         """ASAIRS R179, R239, R241, R2411, R306."""
         for version in VERSIONS:
             found = self.fetch(_type(1), _type(3), version=version)
