@@ -8,6 +8,7 @@ from typing import Any
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -49,7 +50,9 @@ class WebTests(SynchronousTestCase):
 
     def web(self, page: Resource, port: int = 443) -> Web:
         self.agent = RequestTraversalAgent(page)
-        return Web(self.clock, FakeResolver(), lambda address: True, port, agent=self.agent)
+        return Web(
+            self.clock, FakeResolver(), lambda address: True, optionsForClientTLS, port, agent=self.agent
+        )
 
     def policy(self, page: Resource, port: int = 443) -> Deferred[bytes]:
         done = self.web(page, port).policy("there.example")
@@ -98,7 +101,7 @@ class WebTests(SynchronousTestCase):
             def request(self, *ignored: Any, **more: Any) -> Deferred[Any]:
                 return Deferred()
 
-        web = Web(self.clock, FakeResolver(), lambda address: True, agent=Silent())
+        web = Web(self.clock, FakeResolver(), lambda address: True, optionsForClientTLS, agent=Silent())
         done = web.policy("there.example")
         self.clock.advance(59)
         self.assertNoResult(done)
@@ -130,7 +133,7 @@ class ReachTests(SynchronousTestCase):
     def fetch(self, *addresses: str, inside: tuple[str, ...] = ()) -> Deferred[bytes]:
         self.resolver.known["mta-sts.there.example"] = list(addresses)
         routes = Routes(self.resolver, inside=inside)
-        return Web(self.reactor, self.resolver, routes.may_reach).policy("there.example")
+        return Web(self.reactor, self.resolver, routes.may_reach, optionsForClientTLS).policy("there.example")
 
     def test_never_a_private_one(self) -> None:
         for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1", "::ffff:192.168.1.1"):
@@ -153,11 +156,11 @@ class ReachTests(SynchronousTestCase):
 
     def test_a_name_that_cannot_be_looked_up_fails(self) -> None:
         self.resolver.known["mta-sts.there.example"] = TryLater(cause="SERVFAIL")
-        web = Web(self.reactor, self.resolver, lambda address: True)
+        web = Web(self.reactor, self.resolver, lambda address: True, optionsForClientTLS)
         self.assertIn("SERVFAIL", str(self.failureResultOf(web.policy("there.example"), FetchFailed).value))
 
     def test_only_https(self) -> None:
-        web = Web(self.reactor, self.resolver, lambda address: True)
+        web = Web(self.reactor, self.resolver, lambda address: True, optionsForClientTLS)
         self.failureResultOf(web.post("http://r.example/", b"", "a/b"), FetchFailed)
         self.assertEqual(self.reactor.tcpClients, [])
 

@@ -126,3 +126,22 @@ class TlsTests(SynchronousTestCase):
             ("a" * 70 + "\u00fc.example", ""),
         ):
             self.assertEqual(sni_name(host), expected)
+
+    def test_strict_handshakes_end_with_that_host_only(self) -> None:
+        other = issue("other.example", by=self.root, now=NOW)
+        by_address = issue("192.0.2.1", by=self.root, now=NOW)
+        for host, chain, good in (
+            (HOST, (self.leaf, self.root), True),
+            ("192.0.2.1", (by_address, self.root), True),
+            (HOST, (other, self.root), False),
+            (HOST, (issue(HOST, now=NOW),), False),
+            (HOST, (issue(HOST, by=self.root, now=NOW - timedelta(days=90)), self.root), False),
+        ):
+            connection = self.contexts.strict(host).clientConnectionForTLS(None)
+            if good:
+                handshake(connection, *chain)
+                connection.do_handshake()
+            else:
+                self.assertRaises(SSL.Error, handshake, connection, *chain)
+        # The relay's own judgement is not touched by it.
+        self.assertEqual(self.result(other, self.root), "certificate-host-mismatch")

@@ -146,6 +146,7 @@ class PolicyHost:
 
         self._server = http.server.ThreadingHTTPServer((self.host, 0), Answer)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *ignored: None  # clients that refuse the certificate
         self._server.socket = context_of(*self.chain).wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )

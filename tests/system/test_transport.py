@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -13,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -22,8 +25,10 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.auth.passwords import hash_password
+from posthouse.model import TlsSession
 from posthouse.store import accounts, transport
 from posthouse.store.db import open_for_tool
+from posthouse.tlspolicy.mtasts import parse_policy
 from tests.support.authority import Pair, issue
 from tests.support.daemon import environment, twistd
 from tests.support.nameserver import NameServer
@@ -161,15 +166,19 @@ class House:
 
     def queue(self, to: str) -> dict[str, Any]:
         """The row of that recipient, {} when it is not in the queue (any more)."""
+        return next((row for row in self.run("queue", "list") if row["recipient"] == to), {})
+
+    def run(self, *words: str) -> Any:
+        """What the command says, as JSON."""
         done = subprocess.run(
-            [sys.executable, "-m", "posthouse.cli", "--config", str(self.config), "--json", "queue", "list"],
+            [sys.executable, "-m", "posthouse.cli", "--config", str(self.config), "--json", *words],
             capture_output=True,
             text=True,
             timeout=60,
             env=environment() | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
-        return next((row for row in rows if row["recipient"] == to), {})
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def until(self, true: Callable[[], Any], seconds: float = 30.0) -> Any:
         deadline = time.monotonic() + seconds
@@ -258,6 +267,9 @@ class TransportTests(SynchronousTestCase):
             house.domain(name, *(() if short == "clear" else (leaf, house.root)))
             house.sts(name, "testing" if short == "testing" else "enforce")
         house.sts("other.sts.test", "enforce", mx="mx.elsewhere.test")
+        # The web server has no certificate for this one.
+        house.domain("fraud.sts.test", issue("mx.fraud.sts.test", now=house.now))
+        house.sts("fraud.sts.test", "enforce")
         house.web.pages["mta-sts.down.sts.test"] = (500, "text/plain", b"")
         house.start()
         self.arrives("good.sts.test")
@@ -267,10 +279,13 @@ class TransportTests(SynchronousTestCase):
         # mtasts_testing_not_enforced; and a policy that cannot be had stops nothing.
         self.arrives("testing.sts.test")
         self.arrives("down.sts.test")
+        self.arrives("fraud.sts.test")
         # After a restart, with record and web server gone, the policy holds.
         house.stop()
         self.assertIn("certificate-not-trusted", self.results("testing.sts.test"))
         self.assertIn("sts-policy-fetch-error", self.results("down.sts.test"))
+        self.assertIn("sts-webpki-invalid", self.results("fraud.sts.test"))
+        self.assertNotIn("mta-sts.fraud.sts.test", house.web.asked)
         house.web.pages.clear()
         house.dns.zone["_mta-sts.good.sts.test", "TXT"] = []
         house.peers["good.sts.test"].chain = ()
@@ -323,3 +338,36 @@ class TransportTests(SynchronousTestCase):
         self.assertIn("not trusted", row["last_reply"])
         said = [line[:4] for line in peers["fraud.test"].heard]
         self.assertEqual([word for word in said if word in ("AUTH", "MAIL")], [])
+
+    def test_a_report_of_yesterday_is_sent_and_our_own_policy_is_served(self) -> None:
+        house = self.house
+        peer = house.domain("reader.test", house.issue("mx.reader.test"), house.root)
+        house.dns.add("_smtp._tls.seen.test", "TXT", '"v=TLSRPTv1; rua=mailto:reports@reader.test"')
+        yesterday = int(time.time() * 1000) - transport.DAY
+        sessions = [TlsSession("seen.test"), TlsSession("seen.test", result="starttls-not-supported")]
+        database = open_for_tool(house.data / "posthouse.db")
+        House._wait(database.write(lambda tx: transport.count_sessions(tx, sessions, yesterday, 0)))
+        House._wait(database.stop())
+        house.start()
+        mail, message, secure = house.until(lambda: peer.messages)[0]
+        self.assertEqual((mail.split()[1], secure), ("FROM:<>", True))
+        parsed = message_from_bytes(message)
+        self.assertEqual((parsed["TLS-Report-Domain"], parsed["From"]), ("seen.test", "<tls@here.test>"))
+        document = json.loads(gzip.decompress(parsed.get_payload()[1].get_payload(decode=True)))
+        self.assertEqual(
+            document["policies"][0]["summary"],
+            {"total-successful-session-count": 1, "total-failure-session-count": 1},
+        )
+        self.assertEqual(house.run("domain", "sts", "here.test", "enforce")["mode"], "enforce")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{house.ports['https']}/.well-known/mta-sts.txt",
+            headers={"Host": "mta-sts.here.test"},
+        )
+        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            policy = parse_policy(answer.read())
+        self.assertEqual((policy.mode, policy.mx), ("enforce", ("mail.here.test",)))
+        records = "\n".join(house.run("domain", "dns", "here.test", "--tlsa"))
+        self.assertIn("_25._tcp.mail.here.test. IN TLSA 3 1 1 ", records)
+        self.assertIn("_mta-sts.here.test. IN TXT", records)

@@ -22,6 +22,7 @@ from posthouse.dns.resolver import Resolver, system_resolver
 from posthouse.interfaces import IDatabase
 from posthouse.smtp.client import Relay, tcp_endpoints
 from posthouse.smtp.parking import Parking
+from posthouse.smtp.tls import Contexts
 
 __all__ = ["WayOut", "make_resolver", "report_delay", "tls_reports", "way_out"]
 
@@ -62,8 +63,11 @@ def way_out(
         fixed_routes(config),
         delivery.inside,
     )
-    relay = Relay(reactor, tcp_endpoints(reactor), config.server.hostname, parking=Parking(reactor))
-    web = Web(reactor, resolver, routes.may_reach, delivery.mta_sts_port)
+    contexts = Contexts()
+    contexts.warm()
+    name = config.server.hostname
+    relay = Relay(reactor, tcp_endpoints(reactor), name, contexts, parking=Parking(reactor))
+    web = Web(reactor, resolver, routes.may_reach, contexts.strict, delivery.mta_sts_port)
     policies = StsPolicies(database, resolver, web.policy, now) if delivery.mta_sts else None
     return WayOut(relay, routes, web, Security(resolver, policies, delivery.dane))
 

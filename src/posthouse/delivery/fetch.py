@@ -15,12 +15,10 @@ from typing import Any
 import treq.client
 from attrs import define, field, frozen
 from OpenSSL import SSL
-from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer
@@ -157,14 +155,14 @@ class _Body(Protocol):
 class Web:
     """:param resolver: an IResolver. :param may_reach: is an address one to connect to?
 
-    :param port: of policy hosts. :param context: what proves a server of that name.
+    :param context: ``context(host)`` ends a handshake with anybody else. :param port: of policy hosts.
     """
 
     reactor: Any
     resolver: Any
     may_reach: Callable[[str], bool]
+    context: Callable[[str], Any]
     port: int = 443
-    context: Callable[[str], Any] = optionsForClientTLS
     agent: Any = None
     _client: Any = field(init=False)
 
@@ -231,6 +229,6 @@ def _translate(failure: Any) -> Any:
     for cause in causes:
         if isinstance(cause, FetchFailed):
             raise cause from None
-        if isinstance(cause, SSL.Error | VerificationError):
+        if isinstance(cause, SSL.Error):
             raise FetchFailed(f"the certificate is not good: {type(cause).__name__}", True) from None
     raise FetchFailed(f"{type(error).__name__}: {error}") from None

@@ -68,6 +68,27 @@ def sni_name(host: str) -> str:
         return ""
 
 
+@implementer(IOpenSSLClientConnectionCreator)
+@frozen(eq=False)
+class _Strict:
+    """Ends the handshake with whoever is not that host."""
+
+    context: SSL.Context
+    host: str
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        connection = _Connection(self.context)
+        connection.set_verify(SSL.VERIFY_PEER, self._check)
+        if name := sni_name(self.host):
+            connection.set_tlsext_host_name(name.encode("ascii"))
+        return connection
+
+    def _check(self, connection: Any, certificate: Any, error: int, depth: int, good: int) -> bool:
+        if not good:
+            return False
+        return depth > 0 or names_host(certificate.to_cryptography(), (sni_name(self.host) or self.host,))
+
+
 def _note(connection: Any, certificate: Any, error: int, depth: int, good: int) -> bool:
     if not good:
         connection.errors.append(error)
@@ -81,13 +102,24 @@ class Contexts:
     _any: SSL.Context | None = field(default=None, init=False)
     _verifying: SSL.Context | None = field(default=None, init=False)
 
+    def warm(self) -> None:
+        """Read the authorities of the machine now: that takes some 20 ms, which nobody misses at the start."""
+        if self._verifying is None:
+            # RFC 8461 and RFC 7672 want TLS 1.2 at least, which is the least that these options make.
+            self._verifying = CertificateOptions().getContext()
+            self._verifying.set_default_verify_paths()
+            self._verifying.set_verify(SSL.VERIFY_PEER, _note)
+
+    def strict(self, host: str) -> Any:
+        """For HTTPS, where there is nobody to judge afterwards: the handshake fails unless it is that host."""
+        self.warm()
+        assert self._verifying is not None
+        return _Strict(self._verifying, host)
+
     def __call__(self, host: str, verify: bool) -> Any:
         if verify:
-            if self._verifying is None:
-                # RFC 8461 and RFC 7672 want TLS 1.2 at least, which is the least that these options make.
-                self._verifying = CertificateOptions().getContext()
-                self._verifying.set_default_verify_paths()
-                self._verifying.set_verify(SSL.VERIFY_PEER, _note)
+            self.warm()
+            assert self._verifying is not None
             return _Client(self._verifying, sni_name(host))
         if self._any is None:
             self._any = CertificateOptions().getContext()
