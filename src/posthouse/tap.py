@@ -355,6 +355,7 @@ class MailServer(Service):
             default_policy=self.config.eas.policy,
             make_key=lambda kind: self.hashing.run(make_key, kind),
             hostname=self.config.server.hostname,
+            certificate=lambda: self.certificates.pair.certificate,
             quota=self.config.mailboxes.quota,
             try_rules=trial,
         )
