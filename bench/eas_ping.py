@@ -211,7 +211,7 @@ def one_by_one(server: Server, user: tuple[str, str], count: int) -> None:
 def main() -> None:
     given = options(__doc__, phones=2000, count=100)
     number, count = (200, 20) if given.quick else (given.phones, given.count)
-    raise_limit(number * 2 + 500)
+    raise_limit(number + 500)  # for each of the two processes
     people: list[tuple[str, str]] = []
     lists: list[str] = []
 

@@ -58,7 +58,7 @@ async def refuse_repetition(call: Call, client_id: str, sent_as: bytes) -> None:
     :raises StatusError: 118.
     """
     digest, row = hashlib.sha256(sent_as).digest(), call.device.id
-    if client_id and await call.read(lambda tx: devices.was_sent(tx, row, client_id, digest)):
+    if bool(client_id) and await call.read(lambda tx: devices.was_sent(tx, row, client_id, digest)):
         raise StatusError(Status.MESSAGE_PREVIOUSLY_SENT, f"ClientId {client_id!r} again")
 
 
