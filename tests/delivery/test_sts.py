@@ -63,6 +63,14 @@ class StsTests(SynchronousTestCase):
         self.assertEqual(self.mode(), "enforce")
         self.assertEqual(self.fetched, ["there.example"])
 
+    def test_a_large_policy_lies_in_the_store_only(self) -> None:
+        self.content = policy() + b"x: y\n" * 2000
+        for _ in range(2):
+            found = self.find().policy
+            assert found is not None
+            self.assertEqual((found.mode, len(found.lines)), ("enforce", 40))
+        self.assertEqual((len(self.fetched), len(self.policies._kept)), (1, 0))
+
     def test_it_holds_without_its_record_until_it_expires(self) -> None:
         self.find()
         for records in ([], TryLater(cause="time-out")):

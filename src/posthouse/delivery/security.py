@@ -92,7 +92,7 @@ class Security:
                 secure = _names(mx, name, hop.host)
                 usable.append(evolve(hop, policy=HopPolicy(trusted=secure, about=TlsSession(name))))
                 continue
-            about = TlsSession(name, "sts", policy.lines, policy.mx)
+            about = TlsSession(name, "sts", policy.lines, mtasts.shown(policy.mx))
             listed, enforced = mtasts.covers(policy.mx, hop.host), policy.mode == "enforce"
             if not listed:
                 text = "the host is not in the policy"
@@ -152,7 +152,7 @@ def _names(mx: Answer, name: str, host: str) -> bool:
 def _dane_policy(name: str, base: str, host: str, answer: Answer) -> HopPolicy:
     records = [one for record in answer.records if (one := tlsa.parse_tlsa(record)) is not None]
     good = tlsa.usable(records)
-    about = TlsSession(name, "tlsa", tuple(map(tlsa.presentation, good or records)))
+    about = TlsSession(name, "tlsa", mtasts.shown([tlsa.presentation(one) for one in good or records]))
     if not good:
         # RFC 7672 2.2: somebody meant TLS, though nothing here can prove the server.
         return HopPolicy(tls="required", trusted=True, about=about)

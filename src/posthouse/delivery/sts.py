@@ -29,6 +29,7 @@ __all__ = ["StsFound", "StsPolicies"]
 _PAUSE = 5 * 60_000  # ms after a failed fetch, RFC 8461 3.3
 _REFRESH = 86_400_000  # ms after which a policy is looked at again, though it holds
 _REMEMBERED = 10_000
+_LARGE = 4096  # bytes of a policy that is read from the store each time
 
 _log = Logger()
 
@@ -116,6 +117,9 @@ class StsPolicies:
         return found
 
     def _remember(self, domain: str, found: tuple[KeptPolicy, StsPolicy] | None) -> None:
+        if found is not None and len(found[0].content) > _LARGE:
+            self._kept.pop(domain, None)
+            return
         self._kept[domain] = found
         self._kept.move_to_end(domain)
         while len(self._kept) > _REMEMBERED:

@@ -15,12 +15,23 @@ from attrs import frozen
 
 from posthouse.errors import Malformed
 
-__all__ = ["LARGEST", "MODES", "MOST_AGE", "StsPolicy", "covers", "parse_policy", "policy_id", "policy_text"]
+__all__ = [
+    "LARGEST",
+    "MODES",
+    "MOST_AGE",
+    "StsPolicy",
+    "covers",
+    "parse_policy",
+    "policy_id",
+    "policy_text",
+    "shown",
+]
 
 LARGEST = 65_536  # bytes of a policy, RFC 8461 3.3
 MODES = ("enforce", "testing", "none")
 MOST_AGE = 31_557_600  # seconds: a year, RFC 8461 3.2
 _MOST_HOSTS = 1000
+_MOST_SHOWN, _LONGEST_SHOWN = 40, 200
 
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,249}[a-z0-9_])?")
@@ -30,7 +41,7 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,249}[a-z0-9_])?")
 class StsPolicy:
     """``mode`` is one of ``MODES``, ``max_age`` seconds, ``mx`` the patterns, lower case.
 
-    ``lines`` are those of the file, for reports.
+    ``lines`` are those of the file, for reports: the beginning of it, when it is long.
     """
 
     mode: str
@@ -89,7 +100,12 @@ def parse_policy(data: bytes) -> StsPolicy:
         raise Malformed(cause="MTA-STS: no max_age")
     if not hosts and mode != "none":
         raise Malformed(cause="MTA-STS: no mx")
-    return StsPolicy(mode, min(int(age), MOST_AGE), tuple(hosts), tuple(lines))
+    return StsPolicy(mode, min(int(age), MOST_AGE), tuple(hosts), shown(lines))
+
+
+def shown(lines: Sequence[str]) -> tuple[str, ...]:
+    """What reports show of a policy: enough for an honest one, and nothing to fill a disk with."""
+    return tuple(line[:_LONGEST_SHOWN] for line in lines[:_MOST_SHOWN])
 
 
 def covers(patterns: Sequence[str], host: str) -> bool:
