@@ -403,6 +403,15 @@ class ChangeTests(DraftCase):
         found = self.sync(order)
         self.assertIsNotNone(found.find(AirSync.Commands, AirSync.Change))
 
+    def test_what_is_written_after_a_lost_answer_is_in_no_conflict_with_it(self) -> None:
+        """The device says what the draft is now, not what it was when the answer got lost; nobody else wrote."""
+        self.ask(change(self.number, data(subject="two")))
+        self.ask(change(self.number, data(subject="three", files=[drop(self.references["a.txt"])])))
+        found = self.sync(change(self.number, data(subject="four")))
+        self.assertIsNone(self.response(found))
+        item = self.now()
+        self.assertEqual((item.subject, [one.name for one in item.attachments]), ("four", ["b.txt"]))
+
     def test_two_changes_in_one_request_build_on_each_other(self) -> None:
         self.sync(change(self.number, data(subject="two")), change(self.number, data(text="second", read=0)))
         item = self.now()

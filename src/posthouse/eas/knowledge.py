@@ -139,8 +139,13 @@ def changed_here(state: State, before: Mark, group: ChangeGroup, number: int) ->
 
     It is not told its own news, provided that the change before was known to it (rule 9).
     """
-    noted = evolve(state, mine=_with(state.mine, before.number, group, number))
+    noted = noted_here(state, before, group, number)
     return noted if in_conflict(state, before, group) else _told(noted, before.number, group, number)
+
+
+def noted_here(state: State, before: Mark, group: ChangeGroup, number: int) -> State:
+    """A change is the device's own: should the answer get lost, it is in no conflict with what the device says next."""
+    return evolve(state, mine=_with(state.mine, before.number, group, number))
 
 
 def agreed_here(state: State, mark: Mark, group: ChangeGroup) -> State:

@@ -254,6 +254,9 @@ def _change(
                 written.number, SUCCESS, seen, 0 if written.renamed else written.change, written.files
             )
             results[key] = known
+            if written.renamed:
+                # News to the device, and yet no conflict with what it writes next.
+                state = knowledge.noted_here(state, mark, ChangeGroup.REST, written.change)
         if not known.number:
             # Sent, and no draft any more: a side effect, so its tombstone is news to this device, too (rule 9).
             return state, None
