@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from twisted.logger import Logger, LogLevel
+from twisted.logger._legacy import publishToNewObserver
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.daemon.logs import MAX_VALUE, LineObserver
@@ -76,3 +77,12 @@ class LineObserverTests(SynchronousTestCase):
         stream.close()
         log.info("after the end")
         LineObserver(stream)({"log_level": LogLevel.info})
+
+    def test_sockets_of_dns_are_told_of_only_to_who_wants_everything(self) -> None:
+        for level, expected in (("info", 1), ("debug", 3)):
+            stream = io.StringIO()
+            observer = LineObserver(stream, level)
+            for text in ("_Datagrams starting on 4711", "(UDP Port 4711 Closed)", "Site starting on 443"):
+                event = {"message": (text,), "time": 1.0, "isError": 0, "system": "-"}
+                publishToNewObserver(observer, event, lambda event: " ".join(event["message"]))
+            self.assertEqual(len(stream.getvalue().splitlines()), expected, level)

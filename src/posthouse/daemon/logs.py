@@ -108,6 +108,14 @@ def _clock(second: int) -> str:
     return f"{datetime.fromtimestamp(second):%H:%M:%S}"
 
 
+def _is_chatter(event: dict[str, Any]) -> bool:
+    """Twisted tells of every UDP socket that opens and closes: two lines for each question to DNS."""
+    if event.get("log_namespace") != "log_legacy":
+        return False
+    text = " ".join(map(str, event.get("message") or ()))
+    return text.startswith(("(UDP Port ", "_Datagrams starting on "))
+
+
 def _level(event: dict[str, Any]) -> str:
     level = event.get("log_level")
     return level.name if level is not None else "info"
@@ -133,7 +141,7 @@ class LineObserver:
 
     def __call__(self, event: dict[str, Any]) -> None:
         level = event.get("log_level") or LogLevel.info
-        if _LEVELS.get(level.name, 1) < self._least:
+        if _LEVELS.get(level.name, 1) < self._least or (self._least and _is_chatter(event)):
             return
         try:
             self._stream.write(self._line(event))
