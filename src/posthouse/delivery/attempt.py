@@ -159,7 +159,7 @@ class Sender:
                 return evolve(same_for_all(leased.rows, found), sessions=tuple(sessions))
             hops = found
         try:
-            job = self._job(attempt.domain, leased, leased.body, hops)
+            job = await self._signed(self._job(attempt.domain, leased, leased.body, hops), leased.rows[0])
             results: Sequence[RecipientResult] = await self.relay.send(evolve(job, note=sessions.append))
         except CancelledError:
             raise
@@ -242,6 +242,28 @@ class Sender:
             seven_bit=converted if all(row.own for row in leased.rows) else None,
         )
         return job
+
+    async def _signed(self, job: RelayJob, row: OutboxRow) -> RelayJob:
+        """What was written inside a transaction (a report, an answer, what a rule forwards) is signed on its way.
+
+        Such mail has no trace in front of it; what our users send has, with the signature made when they sent it.
+        """
+        if self.signer is None or not row.own or row.trace or job.size > _CONVERTED:
+            return job
+        found = job.read(0, job.size)
+        data = found if isinstance(found, bytes) else await found
+        signature = await self.signer.fields(message_of(data), b"", self.now())
+        if not signature:
+            return job
+        whole = signature + data
+
+        async def converted() -> RelayJob:
+            return await self._seven_bit(signed)
+
+        signed = evolve(
+            job, read=lambda start, stop: whole[start:stop], size=len(whole), seven_bit=converted
+        )
+        return signed
 
     async def _seven_bit(self, job: RelayJob) -> RelayJob:
         """Our own message for a peer that takes 7-bit mail only, signed anew where it was.
