@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from posthouse.errors import ConfigError
-from posthouse.settings import SECTIONS, Config, split_address
+from posthouse.settings import SECTIONS, SERVICES, Config, split_address
 
 __all__ = ["Config", "as_toml", "from_mapping", "load", "sample", "split_address"]
 
@@ -210,7 +210,7 @@ def _together(config: Config, where: str) -> None:
     if not config.server.directory:
         raise ConfigError(f'"server.directory" in {where} must name a directory.')
     seen: dict[str, str] = {}
-    for service in _fields("listen"):
+    for service in SERVICES:
         for address in getattr(config.listen, service):
             if address in seen and not address.endswith(":0"):
                 raise ConfigError(

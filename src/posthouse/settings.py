@@ -36,6 +36,7 @@ __all__ = [
     "Tls",
     "split_address",
     "split_ceiling",
+    "split_proxied",
     "split_route",
     "split_zone",
 ]
@@ -148,6 +149,25 @@ def _network(text: str) -> None:
         raise ValueError('must be a network, such as "192.0.2.0/24" or "2001:db8::/32"') from None
 
 
+SERVICES = ("smtp", "submission", "submissions", "https")
+
+
+def split_proxied(text: str) -> tuple[str, str]:
+    """``"smtp=192.0.2.7"`` or ``"10.0.0.0/24"`` as (service, network); "" is every service.
+
+    :raises ValueError: not of that form.
+    """
+    service, equals, network = text.rpartition("=")
+    if service.strip() not in (SERVICES if equals else ("",)):
+        raise ValueError(f'must name one of {", ".join(SERVICES)} before the "="')
+    _network(network.strip())
+    return service.strip(), network.strip()
+
+
+def _proxied(text: str) -> None:
+    split_proxied(text)
+
+
 def _hostname(text: str) -> None:
     if not re.fullmatch(
         r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*",
@@ -228,6 +248,12 @@ class Listen:
     https: tuple[str, ...] = _key(
         ("0.0.0.0:443", "[::]:443"), "ActiveSync and Autodiscover (HTTPS only).", _bind_address
     )
+    proxied: tuple[str, ...] = _key(
+        (),
+        "Networks of balancers in front of this server: their connections must begin with a PROXY header (version "
+        '1 or 2), which names the client. "smtp=192.0.2.7" is for one service only.',
+        _proxied,
+    )
 
 
 @frozen
@@ -257,6 +283,30 @@ class Smtp:
         300,
         "A client that says nothing for so long is disconnected (RFC 5321 4.5.3.2.7).",
         _between(10, 3600),
+    )
+    connections: int = _key(
+        30,
+        "Open connections of one address; its /24 (IPv6: /64) may have three times as many, its /16 (/48) nine "
+        "times, and so with the four keys that follow. This machine has no such limit.",
+        _between(1, 10_000),
+    )
+    connections_per_minute: int = _key(300, "New connections in a minute.", _between(1, 100_000))
+    messages_per_minute: int = _key(
+        500, "Messages of strangers in a minute. 0: no limit.", _between(0, 100_000)
+    )
+    recipients_per_minute: int = _key(
+        5000, "Recipients of strangers in a minute. 0: no limit.", _between(0, 1_000_000)
+    )
+    unknown_per_hour: int = _key(
+        200,
+        "Recipients that do not exist in an hour: nobody guesses addresses for long. 0: no limit.",
+        _between(0, 1_000_000),
+    )
+    unknown_recipients: int = _key(
+        10, "So many of them on one connection end it, when no message came between.", _between(1, 1000)
+    )
+    exempt: tuple[str, ...] = _key(
+        (), "Networks without these limits, as those in auth.exempt are.", _network
     )
 
 
@@ -379,9 +429,13 @@ class Mailauth:
 class Junk:
     """What goes to the Junk folder, beside what DMARC puts there."""
 
-    words: bool = _key(True, "Learn from what each user moves into Junk and out of it, and judge by its words.")
+    words: bool = _key(
+        True, "Learn from what each user moves into Junk and out of it, and judge by its words."
+    )
     learn_from: int = _key(
-        30, "So many messages of each kind must have been learned before their words count.", _between(5, 10_000)
+        30,
+        "So many messages of each kind must have been learned before their words count.",
+        _between(5, 10_000),
     )
     threshold: int = _key(5, "Points from which a message is junk; more lets more through.", _between(2, 50))
     blocklists: tuple[str, ...] = _key(
@@ -391,9 +445,13 @@ class Junk:
         _zone,
     )
     rspamd: str = _key("", 'Ask an rspamd, such as "http://127.0.0.1:11333"; empty: none.', _http_url)
-    rspamd_reject: bool = _key(False, "Refuse what rspamd rejects; otherwise it goes to the Junk folder, too.")
+    rspamd_reject: bool = _key(
+        False, "Refuse what rspamd rejects; otherwise it goes to the Junk folder, too."
+    )
     greylist_seconds: int = _key(
-        0, "Ask strangers to come again after so many seconds (240 is usual). 0: nobody waits.", _between(0, 3600)
+        0,
+        "Ask strangers to come again after so many seconds (240 is usual). 0: nobody waits.",
+        _between(0, 3600),
     )
 
 

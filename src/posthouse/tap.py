@@ -33,7 +33,7 @@ from posthouse.daemon.front import Front
 from posthouse.daemon.inward import sifter_of
 from posthouse.daemon.lessons import learn_some
 from posthouse.daemon.limits import raise_file_limit
-from posthouse.daemon.listeners import over_tls, own_addresses, stop_listening
+from posthouse.daemon.listeners import behind_balancers, over_tls, own_addresses, stop_listening
 from posthouse.daemon.logs import LineObserver
 from posthouse.daemon.options import Options
 from posthouse.daemon.outward import WayOut, make_resolver, report_delay, tls_reports, way_out
@@ -73,6 +73,7 @@ from posthouse.mime.scan import Scanner
 from posthouse.model import News
 from posthouse.policy import PRESETS
 from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
+from posthouse.smtp.rates import PeerRates
 from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
 from posthouse.store import accounts, housekeeping, policies
@@ -436,7 +437,20 @@ class MailServer(Service):
     # -- listeners -----------------------------------------------------------------------------------------
 
     def _listen(self, held: list[HeldPort]) -> None:
-        limits = ConnectionLimits(self.reactor, exempt=(*LOOPBACK, *self.config.auth.exempt))
+        wanted = self.config.smtp
+        limits = ConnectionLimits(
+            self.reactor,
+            per_address=wanted.connections,
+            per_minute=wanted.connections_per_minute,
+            exempt=(*LOOPBACK, *wanted.exempt, *self.config.auth.exempt),
+        )
+        rates = PeerRates(
+            self.reactor,
+            limits,
+            messages=wanted.messages_per_minute,
+            recipients=wanted.recipients_per_minute,
+            unknown=wanted.unknown_per_hour,
+        )
         starttls = self.certificates.server_context_factory()
         default_domain = self.config.server.hostname
         if self.options.demo is not None:
@@ -448,16 +462,23 @@ class MailServer(Service):
                 role=role,
                 hostname=self.config.server.hostname,
                 default_domain=default_domain,
-                size_limit=self.config.smtp.size_limit,
-                max_recipients=self.config.smtp.recipients,
-                idle_timeout=float(self.config.smtp.idle_seconds),
+                size_limit=wanted.size_limit,
+                max_recipients=wanted.recipients,
+                idle_timeout=float(wanted.idle_seconds),
+                unknown_limit=wanted.unknown_recipients,
             )
-            factory = SMTPFactory(settings, self.intake, self.authenticator, starttls, self.reactor, limits)
+            factory = SMTPFactory(
+                settings, self.intake, self.authenticator, starttls, self.reactor, limits, rates=rates
+            )
             self.smtp_factories.append(factory)
             factories[service] = factory
         factories["submissions"] = over_tls(starttls, factories["submissions"], self.reactor)
         web = self.certificates.server_context_factory([b"http/1.1"])
         factories["https"] = over_tls(web, self.site, self.reactor)
+        for service in factories:
+            factories[service] = behind_balancers(
+                self.config.listen.proxied, service, factories[service], self.reactor
+            )
         ports = []
         for one in held:
             ports.append(

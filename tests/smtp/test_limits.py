@@ -21,9 +21,15 @@ class ConnectionLimitTests(SynchronousTestCase):
         refused = [bool(limits.admit(f"192.0.{i}.1")) for i in range(19)]
         self.assertEqual(refused, [False] * 18 + [True])
 
-    def test_an_ipv6_host_is_its_64(self) -> None:
+    def test_an_ipv6_network_is_a_64_and_a_48(self) -> None:
         limits = ConnectionLimits(Clock(), per_address=2)
-        self.assertEqual([bool(limits.admit(f"2001:db8::{i}")) for i in range(1, 4)], [False, False, True])
+        self.assertEqual([bool(limits.admit("2001:db8::1")) for _ in range(3)], [False, False, True])
+        limits = ConnectionLimits(Clock(), per_address=2)
+        refused = [bool(limits.admit(f"2001:db8::{i}")) for i in range(1, 8)]
+        self.assertEqual(refused, [False] * 6 + [True])
+        limits = ConnectionLimits(Clock(), per_address=2)
+        refused = [bool(limits.admit(f"2001:db8:0:{i}::1")) for i in range(1, 20)]
+        self.assertEqual(refused, [False] * 18 + [True])
 
     def test_rate_per_minute(self) -> None:
         clock = Clock()

@@ -13,6 +13,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.errors import StorageFull, TryLater
+from posthouse.smtp.limits import ConnectionLimits
+from posthouse.smtp.rates import PeerRates
 from posthouse.smtp.session import HIGH_WATER
 from tests.smtp.test_data import FORGED
 from tests.support.smtp import FakeIntake, Peer
@@ -406,6 +408,44 @@ class BudgetTests(SynchronousTestCase):
         self.assertEqual(
             peer.codes("RCPT TO:<alice@example.org>", "RCPT TO:<nobody@example.org>"), [250, 550]
         )
+
+    def test_unknown_recipients_end_the_connection(self) -> None:
+        peer = Peer(host=STRANGER, unknown_limit=3, unknown_delay=0.0)
+        peer.hello()
+        peer.codes("MAIL FROM:<a@b.example>", *["RCPT TO:<nobody@example.org>"] * 2)
+        peer.send(b"RCPT TO:<alice@example.org>\r\nDATA\r\n")
+        self.assertEqual(peer.send(b"x: y\r\n.\r\n")[:3], b"250")  # a message clears it
+        peer.codes("MAIL FROM:<a@b.example>", *["RCPT TO:<nobody@example.org>"] * 2)
+        self.assertEqual(codes(peer.send(b"RCPT TO:<nobody@example.org>\r\n")), [550, 421])
+        self.assertTrue(peer.closed)
+
+    def test_strangers_come_with_so_many_messages_recipients_and_guesses(self) -> None:
+        clock = Clock()
+        limits = ConnectionLimits(clock)
+        rates = PeerRates(clock, limits, messages=2, recipients=3, unknown=4)
+
+        def peer(host: str = STRANGER, role: str = "mx") -> Peer:
+            one = Peer(role, host=host, clock=clock, limits=limits, rates=rates, unknown_delay=0.0, tls=True)
+            one.hello() if role == "mx" else one.login()
+            return one
+
+        mail, good, bad = "MAIL FROM:<a@b.example>", "RCPT TO:<bob@example.org>", "RCPT TO:<no@example.org>"
+        self.assertEqual(peer().codes(mail, "RSET", mail, "RSET", mail), [250, 250, 250, 250, 450])
+        self.assertEqual(peer().codes(mail), [450])  # on another connection, too
+        self.assertEqual(
+            peer(role="submission").codes(mail, "RSET", mail), [250] * 3
+        )  # but not who logged in
+        self.assertEqual(peer("127.0.0.1").codes(*[mail, "RSET"] * 5), [250] * 10)
+        clock.advance(60)
+        self.assertEqual(peer().codes(mail, good, good, good, good), [250, 250, 250, 250, 450])
+        clock.advance(60)
+        self.assertEqual(peer().codes(mail, bad, bad, bad, bad), [250, 550, 550, 550, 450])
+        clock.advance(60)
+        self.assertEqual(peer().codes(mail, bad), [250, 550])
+        self.assertEqual(peer().codes(mail), [421])
+        self.assertEqual(peer("192.0.3.1").codes(mail), [250])
+        clock.advance(3600)
+        self.assertEqual(peer().codes(mail), [250])
 
     def test_junk_commands_are_counted(self) -> None:
         peer = Peer(host=STRANGER)

@@ -16,6 +16,7 @@ from posthouse.errors import AuthFailed, NoSuchAccount, RelayDenied
 from posthouse.interfaces import IAuthenticator, IMailIntake
 from posthouse.model import Account, Envelope, Recipient
 from posthouse.smtp.limits import ConnectionLimits
+from posthouse.smtp.rates import PeerRates
 from posthouse.smtp.server import SMTPFactory, SMTPServer, SmtpSettings
 from posthouse.work.pool import InlinePool
 from posthouse.work.spool import Spool
@@ -165,6 +166,7 @@ class Peer:
         context: Any = "context",
         clock: Clock | None = None,
         limits: ConnectionLimits | None = None,
+        rates: PeerRates | None = None,
         **settings: Any,
     ) -> None:
         self.clock = clock or Clock()
@@ -172,7 +174,13 @@ class Peer:
         self.authenticator = authenticator or FakeAuthenticator()
         values = {"hostname": "mx.example.org", "default_domain": "example.org", **settings}
         self.factory = SMTPFactory(
-            SmtpSettings(role=role, **values), self.intake, self.authenticator, context, self.clock, limits
+            SmtpSettings(role=role, **values),
+            self.intake,
+            self.authenticator,
+            context,
+            self.clock,
+            limits,
+            rates=rates,
         )
         protocol = self.factory.buildProtocol(_Address(host))
         assert isinstance(protocol, SMTPServer)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from posthouse.daemon.preflight import HeldPort
+from posthouse.daemon.proxied import Proxied
+from posthouse.settings import split_proxied
 
-__all__ = ["over_tls", "own_addresses", "stop_listening"]
+__all__ = ["behind_balancers", "over_tls", "own_addresses", "stop_listening"]
 
 
 def over_tls(context: Any, factory: Any, reactor: Any) -> TLSMemoryBIOFactory:
     """The factory behind TLS from the first byte."""
     return TLSMemoryBIOFactory(context, False, factory, clock=reactor)
+
+
+def behind_balancers(proxied: Iterable[str], service: str, factory: Any, reactor: Any) -> Any:
+    """The factory, reading PROXY headers from those of ``listen.proxied`` that are for this service."""
+    pairs = [split_proxied(text) for text in proxied]
+    networks = [network for name, network in pairs if name in ("", service)]
+    return Proxied(factory, networks, reactor) if networks else factory
 
 
 def stop_listening(ports: list[Any]) -> Deferred[Any]:

@@ -22,6 +22,7 @@ from posthouse.certs.context import ContextSource
 from posthouse.certs.selfsigned import ensure_selfsigned
 from posthouse.config import Config, split_address
 from posthouse.errors import ConfigError
+from posthouse.settings import SERVICES
 from posthouse.store.inline import InlineDatabase
 
 __all__ = [
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 BACKLOG = 1024
-SERVICES = ("smtp", "submission", "submissions", "https")
 # sun_path has 108 bytes, one of them a NUL (unix(7)).
 MAX_SOCKET_PATH = 107
 

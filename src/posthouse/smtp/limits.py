@@ -1,7 +1,8 @@
 """How many connections a peer may hold and open, and how slowly it may send.
 
 The promise: no address and no network can take all connections; loopback and listed networks are never held
-back; the tables stay small whatever arrives. Networks count, too: an IPv6 host owns a /64 and more.
+back; the tables stay small whatever arrives. Networks count, too: an IPv6 host owns a /64 and more, so each of
+three widths has its own limit.
 """
 
 from __future__ import annotations
@@ -10,16 +11,28 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
-__all__ = ["LOOPBACK", "ConnectionLimits", "RateDeadline"]
+__all__ = [
+    "FACTORS",
+    "LOOPBACK",
+    "MAX_TABLE",
+    "ConnectionLimits",
+    "RateDeadline",
+    "Seconds",
+    "parse_peer",
+    "peer_keys",
+]
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 MAX_TABLE = 100_000  # networks remembered
+FACTORS = (1, 3, 9)  # of a limit: for the address and its two networks
 
 _Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address
 
 
-class _Clock(Protocol):
+class Seconds(Protocol):
+    """What is needed of a clock."""
+
     def seconds(self) -> float: ...
 
 
@@ -34,11 +47,19 @@ def parse_peer(host: str) -> _Address | None:
     return address
 
 
+def peer_keys(address: _Address) -> tuple[tuple[int, int, int], ...]:
+    """What an address is counted under: itself, its /24 and /16; for IPv6 itself, its /64 and /48."""
+    number = int(address)
+    if address.version == 4:
+        return (4, 32, number), (4, 24, number >> 8), (4, 16, number >> 16)
+    return (6, 128, number), (6, 64, number >> 64), (6, 48, number >> 80)
+
+
 class ConnectionLimits:
     """Counts of open and of recent connections by address and network, shared by all SMTP listeners.
 
-    :param per_address: open connections of one IPv4 address or IPv6 /64; three times that for the /24 or /48,
-        nine times for the /16 or /32.
+    :param per_address: open connections of one address; three times that for its /24 or /64, nine times for
+        the /16 or /48.
     :param per_minute: new connections, with the same factors.
     :param total: open connections altogether.
     :param exempt: networks that are never held back beyond ``total``, nor delayed.
@@ -46,7 +67,7 @@ class ConnectionLimits:
 
     def __init__(
         self,
-        clock: _Clock,
+        clock: Seconds,
         per_address: int = 30,
         per_minute: int = 300,
         total: int = 2000,
@@ -69,13 +90,6 @@ class ConnectionLimits:
             return True
         return any(address.version == network.version and address in network for network in self._exempt)
 
-    @staticmethod
-    def _keys(address: _Address) -> tuple[tuple[int, int, int], ...]:
-        number = int(address)
-        if address.version == 4:
-            return (4, 32, number), (4, 24, number >> 8), (4, 16, number >> 16)
-        return (6, 64, number >> 64), (6, 48, number >> 80), (6, 32, number >> 96)
-
     def admit(self, host: str) -> str:
         """Count a new connection. Returns "" or, when it must be refused and was not counted, the reason."""
         if self.open >= self._total:
@@ -87,8 +101,8 @@ class ConnectionLimits:
             if minute != self._minute or len(self._recent) > MAX_TABLE:
                 self._minute = minute
                 self._recent.clear()
-            keys = self._keys(address)
-            for key, factor in zip(keys, (1, 3, 9), strict=True):
+            keys = peer_keys(address)
+            for key, factor in zip(keys, FACTORS, strict=True):
                 recent = self._recent[key] = self._recent.get(key, 0) + 1
                 if recent > self._per_minute * factor:
                     return "Too many connections in a short time."
@@ -105,7 +119,7 @@ class ConnectionLimits:
         address = parse_peer(host)
         if address is None or self.exempt(host):
             return
-        for key in self._keys(address):
+        for key in peer_keys(address):
             left = self._open.get(key, 0) - 1
             if left > 0:
                 self._open[key] = left

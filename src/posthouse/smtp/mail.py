@@ -15,13 +15,14 @@ from twisted.internet.defer import maybeDeferred
 from twisted.python.failure import Failure
 
 from posthouse.errors import Malformed, NoSuchThing, RelayDenied
+from posthouse.faults import reach
 from posthouse.model import Envelope, Recipient
 from posthouse.smtp import grammar
 from posthouse.smtp.data import Chunk, DataIn
 from posthouse.smtp.hello import SAY_HELLO, HelloSession
 from posthouse.smtp.limits import RateDeadline
 from posthouse.smtp.replies import Refused, Reply, reply
-from posthouse.smtp.session import BDAT, COMMAND, DATA, names_flaw
+from posthouse.smtp.session import BDAT, COMMAND, DATA, TOO_MANY_ERRORS, names_flaw
 from posthouse.smtp.transaction import TOO_BIG, Transaction, Wanted, read_mail, read_rcpt
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ BDAT_BEGUN = reply(503, "5.5.1", "BDAT was begun; only BDAT may follow")
 NEED_TLS = reply(530, "5.7.0", "Must issue a STARTTLS command first")
 NEED_AUTH = reply(530, "5.7.0", "Authentication required")
 TOO_MANY_RECIPIENTS = reply(452, "4.5.3", "Too many recipients")
+MESSAGES_TOO_FAST = reply(450, "4.7.1", "Too many messages from your network; come again later")
+RECIPIENTS_TOO_FAST = reply(450, "4.7.1", "Too many recipients from your network; come again later")
+GUESSED_TOO_OFTEN = reply(421, "4.7.0", "Too many unknown recipients from your network; come again later")
 
 
 class MailSession(HelloSession):
@@ -50,6 +54,8 @@ class MailSession(HelloSession):
         HelloSession.__init__(self, factory, peer)
         self.transaction: Transaction | None = None
         self.messages = 0  # accepted
+        self._delivering = False  # the intake has a message, and has not answered
+        self.unknown = 0  # recipients that do not exist, since the last message
         self.verbs[b"MAIL"] = self.do_MAIL
         self.verbs[b"RCPT"] = self.do_RCPT
         self.verbs[b"DATA"] = self.do_DATA
@@ -58,6 +64,13 @@ class MailSession(HelloSession):
     @property
     def in_transaction(self) -> bool:
         return self.transaction is not None
+
+    @property
+    def data_under_way(self) -> bool:
+        transaction = self.transaction
+        return self._delivering or (
+            transaction is not None and (transaction.reader is not None or transaction.chunking)
+        )
 
     def abandon(self) -> None:
         transaction, self.transaction = self.transaction, None
@@ -76,6 +89,11 @@ class MailSession(HelloSession):
         if self.transaction is not None:
             raise Refused(NESTED_MAIL)
         transaction = read_mail(rest, self.settings, self.extended, self.secure, self.clock.seconds())
+        if self.account is None:
+            if self.factory.rates.guesses(self.peer):
+                raise Refused(GUESSED_TOO_OFTEN)
+            if not self.factory.rates.message(self.peer):
+                raise Refused(MESSAGES_TOO_FAST)
         check = maybeDeferred(self.factory.intake.check_sender, transaction.sender, self.account)
         self.wait_for(check, lambda ignored: self._mail_ok(transaction))
 
@@ -92,6 +110,8 @@ class MailSession(HelloSession):
         if len(transaction.recipients) >= self.settings.max_recipients:
             raise Refused(TOO_MANY_RECIPIENTS)
         wanted = read_rcpt(rest, self.settings, transaction.utf8)
+        if self.account is None and not self.factory.rates.recipient(self.peer):
+            raise Refused(RECIPIENTS_TOO_FAST)
         check = maybeDeferred(
             self.factory.intake.check_recipient, wanted.address, self.account, transaction.sender
         )
@@ -109,9 +129,18 @@ class MailSession(HelloSession):
 
     def _recipient_refused(self, transaction: Transaction, failure: Failure) -> None:
         stranger = not self.exempt and self.account is None
-        guessing = stranger and not transaction.recipients and failure.check(NoSuchThing, RelayDenied)
-        # Whoever guesses names gets few answers.
-        self.answer(self.reply_to_failure(failure), self.settings.unknown_delay if guessing else 0.0)
+        answer = self.reply_to_failure(failure)
+        if not stranger or not failure.check(NoSuchThing, RelayDenied):
+            self.answer(answer)
+            return
+        # Whoever guesses names gets few answers, and slowly.
+        self.unknown += 1
+        self.factory.rates.unknown(self.peer)
+        if self.unknown >= self.settings.unknown_limit:
+            self._out.append(answer.wire)
+            self.close(TOO_MANY_ERRORS, linger=True)
+        else:
+            self.answer(answer, 0.0 if transaction.recipients else self.settings.unknown_delay)
 
     # -- DATA ------------------------------------------------------------------------------------------
 
@@ -126,6 +155,7 @@ class MailSession(HelloSession):
         if not transaction.recipients:
             raise Refused(NO_VALID_RCPT)
         if not self.out_of_step():
+            reach("intake.before-spool")
             transaction.spool = self.factory.intake.spool()
             transaction.reader = DataIn()
             self._begin_bulk(DATA)
@@ -173,6 +203,8 @@ class MailSession(HelloSession):
             assert transaction.spool is not None
             try:
                 wait = transaction.spool.write(clean)
+                if then is None:
+                    reach("intake.mid-spool")
             except Exception:
                 self._refuse_rest(self.reply_to_failure(Failure()))
             else:
@@ -219,17 +251,21 @@ class MailSession(HelloSession):
         transaction = self.transaction
         assert transaction is not None
         self.transaction = None  # the intake has it now; a lost connection changes nothing any more
+        self._delivering = True
         done = maybeDeferred(self.factory.intake.accept, self._envelope(transaction), spooled)
         done.addBoth(self._delivered, transaction, spooled)
         done.addErrback(self._broken)
 
     def _delivered(self, result: Any, transaction: Transaction, spooled: Any) -> None:
         spooled.close()
+        self._delivering = False
         if not isinstance(result, Failure):
+            reach("intake.after-commit")
             # The intake has told the log what it took; a second line would cost as much as the rest here.
             self.messages += 1
-            self.errors = self.junk = 0
+            self.errors = self.junk = self.unknown = 0
             self.answer(reply(250, "2.0.0", f"Ok: queued as {result}"))
+            reach("intake.after-answer")
             return
         answer = self.reply_to_failure(result)
         self.log.info(
@@ -296,6 +332,7 @@ class MailSession(HelloSession):
             self._refuse_rest(TOO_BIG)
         transaction.chunking = True
         if transaction.spool is None and transaction.refusal is None:
+            reach("intake.before-spool")
             transaction.spool = self.factory.intake.spool()
         held = transaction.chunk.held if transaction.chunk is not None else b""
         transaction.chunk = Chunk(size, last, held)

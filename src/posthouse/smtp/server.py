@@ -18,6 +18,7 @@ from twisted.mail import smtp
 from posthouse.interfaces import IAuthenticator, IMailIntake
 from posthouse.smtp.limits import ConnectionLimits
 from posthouse.smtp.mail import MailSession
+from posthouse.smtp.rates import PeerRates
 from posthouse.smtp.replies import reply
 from posthouse.smtp.settings import SmtpSettings
 
@@ -53,7 +54,7 @@ class SMTPFactory(smtp.SMTPFactory):
     """Makes the sessions of one listener.
 
     :param tls_context_factory: for STARTTLS; None: not offered. Port 465 wraps its listener instead.
-    :param limits: shared by all listeners.
+    :param limits: shared by all listeners, as are the ``rates``.
     """
 
     noisy = False
@@ -68,6 +69,7 @@ class SMTPFactory(smtp.SMTPFactory):
         clock: _Clock,
         limits: ConnectionLimits | None = None,
         log: Logger | None = None,
+        rates: PeerRates | None = None,
     ) -> None:
         smtp.SMTPFactory.__init__(self)
         if settings.role not in _LETTERS:
@@ -79,6 +81,7 @@ class SMTPFactory(smtp.SMTPFactory):
         self.tls_context_factory = tls_context_factory
         self.clock = clock
         self.limits = limits if limits is not None else ConnectionLimits(clock)
+        self.rates = rates if rates is not None else PeerRates(clock, self.limits)
         self.log = log if log is not None else Logger(namespace="posthouse.smtp")
         self.sessions: set[SMTPServer] = set()
         self._serial = 0

@@ -27,6 +27,7 @@ class SmtpSettings:
     hard_errors: int = 20  # 421
     error_delay: float = 1.0
     refused_limit: int = 100  # unknown recipients of a client that has logged in or is exempt
+    unknown_limit: int = 10  # unknown recipients of a stranger, between two messages: 421
     junk_limit: int = 100  # commands that lead nowhere, between two messages
     unknown_delay: float = 5.0  # before "no such user" while no recipient was good
     auth_delay: float = 1.0
