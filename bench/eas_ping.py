@@ -37,6 +37,8 @@ from posthouse.wbxml.tags import FolderHierarchy, Ping
 from posthouse.wbxml.tree import E
 
 _HEARTBEAT = 1800
+#: Seconds after which a connection may be closed.
+_IDLE = 60
 #: Ping's Status in its answer: token 0x05 or 0x07 of page 13.
 _CHANGES = b"\x47\x032\x00"
 
@@ -45,7 +47,8 @@ class Phone:
     """A phone that can park and be read without blocking."""
 
     def __init__(self, port: int, user: tuple[str, str], certificate: str) -> None:
-        self.line = Line(port, user, "PHONE", certificate, 1 << 14)
+        self._again = lambda: Line(port, user, "PHONE", certificate, 1 << 14)
+        self.line = self._again()
         policy_key(self.line)
         root = E(FolderHierarchy.FolderSync, E(FolderHierarchy.SyncKey, "0"))
         self.folder = inbox_of(bytes(self.line.ask("FolderSync", root)))
@@ -56,12 +59,17 @@ class Phone:
         """Take what is new."""
         while True:
             answer = self.line.ask("Sync", request(self.folder, self.key, 100))
+            self.used = time.monotonic()
             if not len(answer):
                 return
             self.key = sync_key(answer).decode()
 
     def park(self) -> None:
-        """Send a Ping."""
+        """Send a Ping, on a new connection when the server has closed the one that was idle."""
+        if time.monotonic() - self.used > _IDLE:
+            key, self.line = self.line.key, self._again()
+            self.line.key = key
+        self.used = time.monotonic()
         folder = E(Ping.Folder, E(Ping.Id, self.folder), E(Ping.Class, "Email"))
         self.line.send("Ping", E(Ping.Ping, E(Ping.HeartbeatInterval, _HEARTBEAT), E(Ping.Folders, folder)))
 
