@@ -237,6 +237,16 @@ class House:
 
         return self.db.read_now(look)  # type: ignore[no-any-return]
 
+    def words(self, account: Any, kind: FolderType) -> str:
+        """The text of everything in a folder."""
+        where = self.db.read_now(lambda tx: folders.folder_of_type(tx, account.mailbox_id, kind))
+        found = self.items(where)
+        return self.db.read_now(
+            lambda tx: b"".join(bodies.read_body(tx, item.body_id) for item in found).decode(
+                "utf-8", "replace"
+            )
+        )
+
     def subjects(self, account: Any, kind: FolderType) -> list[str]:
         where = self.db.read_now(lambda tx: folders.folder_of_type(tx, account.mailbox_id, kind))
         return [item.subject for item in self.items(where)]
@@ -641,6 +651,8 @@ class Handset:
                 if value
                 else E(Email.Flag)
             )
+        elif what == "subject":
+            data = E(Email.Subject, value)
         # As most devices do, it keeps the value alone, not the way to it.
         kept = [
             one
@@ -659,13 +671,28 @@ class Handset:
 
     def write_draft(self, name: str, subject: str) -> None:
         self.serial += 1
-        self.pending.setdefault(name, []).append(
+        content = (
+            E(Email.To, FRIEND),
+            E(Email.Subject, subject),
             E(
-                AirSync.Add,
-                E(AirSync.ClientId, str(self.serial)),
-                E(AirSync.ApplicationData, E(Email.Subject, subject)),
-            )
+                AirSyncBase.Body,
+                E(AirSyncBase.Type, 1),
+                E(AirSyncBase.Data, f"token {self.name} {self.serial};"),
+            ),
         )
+        self.pending.setdefault(name, []).append(
+            E(AirSync.Add, E(AirSync.ClientId, str(self.serial)), E(AirSync.ApplicationData, content))
+        )
+
+    def send_draft(self, name: str, number: str) -> None:
+        """It stays where it is until the server says that it is gone."""
+        kept = [one for one in self.pending.get(name, []) if one.find(Email2.Send) is None]
+        kept += [one for one in self.pending.get(name, []) if one.find(Email2.Send) is not None]
+        if not any(
+            one.find(Email2.Send) is not None and one.text(AirSync.ServerId) == number for one in kept
+        ):
+            kept.append(E(AirSync.Change, E(AirSync.ServerId, number), E(Email2.Send)))
+        self.pending[name] = kept
 
     def move(self, chosen: list[tuple[str, str]], target: str, fate: str) -> None:
         found = self.ask(
