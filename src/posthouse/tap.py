@@ -168,7 +168,7 @@ class MailServer(Service):
     def _publish(self, news: News) -> None:
         """A change is committed: wake who waits for it."""
         if news.mailbox_id == QUEUE:
-            self.runner.poke()
+            self.runner.hear()
             self.holding.poke()
             return
         self.text.heard()

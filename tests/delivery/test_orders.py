@@ -78,7 +78,7 @@ class PriorityTests(RunnerCase):
             lambda tx: tx.execute("UPDATE outbox SET priority = ? WHERE state = 'due'", (BULK,))
         )
         self.runner._waiting.clear()
-        self.runner._known = {row.id: row.priority for row in self.queue() if row.state == "leased"}
+        self.runner.backlog.drop([row for row in self.queue() if row.state == "due"])
         self.runner.poke()
         self.clock.advance(0)
         self.send(OUT.replace(b"<1@", b"<letter@"))

@@ -11,6 +11,7 @@ from tests.meta.source import imports, modules, room_of
 LEVELS = {
     "": 0,
     "errors": 0,
+    "faults": 0,
     "model": 0,
     "interfaces": 0,
     "config": 0,

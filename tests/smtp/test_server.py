@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -65,11 +66,44 @@ class FactoryTests(SynchronousTestCase):
         self.successResultOf(closed)
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
+    def test_shutdown_does_not_wait_for_an_envelope(self) -> None:
+        for commands in (["MAIL FROM:<>"], ["MAIL FROM:<>", "RCPT TO:<alice@example.org>"]):
+            peer = Peer()
+            peer.hello()
+            peer.codes(*commands)
+            peer.factory.close_all(grace=10)
+            self.assertEqual(peer.read()[:9], b"421 4.3.2")
+            self.assertTrue(peer.wire.disconnecting)
+
+    def test_shutdown_waits_for_chunks_and_for_the_answer_to_a_message(self) -> None:
+        waiting: Deferred[None] = Deferred()
+        peer = Peer(intake=FakeIntake(later=lambda what: waiting if what == "accept" else None))
+        peer.hello()
+        peer.codes("MAIL FROM:<>", "RCPT TO:<alice@example.org>")
+        peer.send(b"BDAT 6\r\nx: y\r\n")
+        peer.factory.close_all(grace=10)
+        self.assertEqual(peer.send(b"BDAT 2 LAST\r\n\r\n"), b"")
+        self.assertFalse(peer.wire.disconnecting)
+        waiting.callback(None)
+        self.assertEqual([line[:9] for line in peer.read().splitlines()], [b"250 2.0.0", b"421 4.3.2"])
+        self.assertEqual(len(peer.intake.accepted), 1)
+
+    def test_shutdown_does_not_wait_for_an_answer_that_no_message_needs(self) -> None:
+        waiting: Deferred[None] = Deferred()
+        peer = Peer(intake=FakeIntake(later=lambda what: waiting if what.startswith("rec") else None))
+        peer.hello()
+        peer.codes("MAIL FROM:<>")
+        self.assertEqual(peer.send(b"RCPT TO:<alice@example.org>\r\n"), b"")
+        peer.factory.close_all(grace=10)
+        self.assertEqual(peer.read()[:9], b"421 4.3.2")
+        self.assertTrue(peer.wire.disconnecting)
+
     def test_shutdown_cuts_who_does_not_end(self) -> None:
         peer = Peer()
         peer.hello()
-        peer.codes("MAIL FROM:<>")
+        peer.codes("MAIL FROM:<>", "RCPT TO:<alice@example.org>", "DATA")
         peer.factory.close_all(grace=10)
+        self.assertEqual(peer.read(), b"")
         peer.clock.advance(10)
         self.assertTrue(peer.wire.aborted)
 

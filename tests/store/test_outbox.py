@@ -14,6 +14,9 @@ from tests.support.store import NOW, make_database, put
 MINUTE = 60 * 1000
 
 
+FRONT = (-1, 0)
+
+
 class OutboxTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.db = make_database()
@@ -35,7 +38,9 @@ class OutboxTests(SynchronousTestCase):
         return found
 
     def due(self, now: int) -> list[int]:
-        return [row.id for row in self.db.read_now(lambda tx: outbox.due(tx, now, 99))]
+        return [
+            row.id for row in self.db.read_now(lambda tx: outbox.due_after(tx, outbox.HUMAN, FRONT, now, 99))
+        ]
 
     def write(self, function: Any, *arguments: Any) -> Any:
         return self.db.write_now(lambda tx: function(tx, *arguments))
@@ -53,12 +58,38 @@ class OutboxTests(SynchronousTestCase):
     def test_due_in_order_and_the_next_time(self) -> None:
         late, early, future = self.add(NOW), self.add(NOW - 5), self.add(NOW + 50)
         self.assertEqual(self.due(NOW), [early, late])
-        self.assertEqual(self.db.read_now(outbox.next_due), NOW - 5)
+        self.assertEqual(self.write(outbox.next_after, outbox.HUMAN, FRONT), NOW - 5)
         self.write(outbox.sent, early, "250", NOW)
         self.write(outbox.drop, late)
-        self.assertEqual(self.db.read_now(outbox.next_due), NOW + 50)
+        self.assertEqual(self.write(outbox.next_after, outbox.HUMAN, FRONT), NOW + 50)
         self.write(outbox.drop, future)
-        self.assertIsNone(self.db.read_now(outbox.next_due))
+        self.assertIsNone(self.write(outbox.next_after, outbox.HUMAN, FRONT))
+
+    def test_pages_follow_each_other_through_rows_of_one_moment(self) -> None:
+        moment = [self.add(NOW) for _ in range(5)]
+        earlier, later, future = self.add(NOW - 1), self.add(NOW + 1), self.add(NOW + 9)
+        found: list[int] = []
+        at = FRONT
+        for _ in range(9):
+            rows = self.write(outbox.due_after, outbox.HUMAN, at, NOW + 1, 2)
+            if not rows:
+                break
+            found += [row.id for row in rows]
+            at = (rows[-1].due, rows[-1].id)
+        self.assertEqual(found, [earlier, *moment, later])
+        self.assertEqual(self.write(outbox.next_after, outbox.HUMAN, at), NOW + 9)
+        self.assertEqual(self.write(outbox.next_after, outbox.HUMAN, (NOW, moment[0])), NOW)
+        self.assertEqual(self.write(outbox.last_id), future)
+
+    def test_what_was_queued_since_is_found_by_number(self) -> None:
+        first, early, future = self.add(NOW), self.add(NOW - 60_000), self.add(NOW + 60_000)
+        held = self.add(NOW)
+        self.write(outbox.hold, held)
+        rows, passed = self.write(outbox.queued_since, first, NOW, 9)
+        self.assertEqual(([row.id for row in rows], passed), ([early], None))
+        rows, passed = self.write(outbox.queued_since, first - 1, NOW, 2)
+        self.assertEqual(([row.id for row in rows], passed), ([first, early], early))
+        self.assertEqual(self.write(outbox.queued_since, future, NOW, 9), ([], None))
 
     def test_a_leased_row_is_nobody_elses_until_the_lease_runs_out(self) -> None:
         number = self.add()

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.model import OutboxRow
 from posthouse.store import outbox, queue_orders
-from posthouse.store.outbox import BULK, OutboxDraft
+from posthouse.store.outbox import BULK, HUMAN, OutboxDraft
 from tests.support.store import NOW, make_database, put
 
 
@@ -36,7 +36,7 @@ class OrderCase(SynchronousTestCase):
         return found
 
     def due(self) -> list[int]:
-        return [row.id for row in self.write(outbox.due, NOW, 99)]
+        return [row.id for one in (HUMAN, BULK) for row in self.write(outbox.due_after, one, (-1, 0), NOW, 99)]
 
 
 class PauseTests(OrderCase):
@@ -104,8 +104,8 @@ class RowTests(OrderCase):
     def test_human_mail_comes_before_what_waited_longer(self) -> None:
         bulk, human = self.add(priority=BULK, due=NOW - 5), self.add()
         self.assertEqual(self.due(), [human, bulk])
-        self.assertEqual([row.id for row in self.write(outbox.due, NOW, 9, BULK)], [bulk])
-        self.assertEqual(self.write(outbox.next_due), NOW - 5)
+        self.assertEqual([row.id for row in self.write(outbox.due_after, BULK, (-1, 0), NOW, 9)], [bulk])
+        self.assertEqual(self.write(outbox.next_after, BULK, (-1, 0)), NOW - 5)
 
     def test_rows_are_found_by_domain_sender_and_state(self) -> None:
         one, two = self.add("a@y.example"), self.add("a@z.example", sender="t@x")

@@ -40,6 +40,7 @@ from posthouse.delivery.schedule import (
 from posthouse.delivery.security import Security
 from posthouse.delivery.signing import Signer
 from posthouse.errors import NoSuchItem, PosthouseError, TooLarge, TryLater
+from posthouse.faults import reach
 from posthouse.interfaces import IDatabase, IRelay
 from posthouse.mime.addresses import fold_address
 from posthouse.mime.compose import edit_headers, header_end
@@ -372,9 +373,12 @@ class Sender:
                 transport.count_sessions(tx, counted, now, self.report_delay)
             if ended and not any(ended):
                 return []
-            return [report for report in reports if not self.reporter.deliver(tx, report, now)]
+            untold = [report for report in reports if not self.reporter.deliver(tx, report, now)]
+            reach("queue.recording")
+            return untold
 
         lost = await self.database.write(write)
+        reach("queue.after-record")
         for row, result in pairs:
             log_result(row, result, next((due for other, _, due in again if other is row), None))
         for report in lost:

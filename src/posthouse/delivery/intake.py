@@ -40,6 +40,7 @@ from posthouse.delivery.signing import Signer
 from posthouse.delivery.sorting import Letter, Plan
 from posthouse.delivery.trace import check_hops, queue_id, received_line
 from posthouse.errors import NoSuchThing, NotPermitted, StorageFull, TryLater
+from posthouse.faults import reach
 from posthouse.interfaces import IDatabase, IMailIntake, ISpool
 from posthouse.mailauth.results import remove_foreign
 from posthouse.mime import compose
@@ -251,6 +252,7 @@ class Intake:
                 head = added + message.head
                 numbers = done.numbers[: len(copies)]  # what rules laid beside them is no other arrival
                 self.auto_reply.answer(tx, envelope.sender, head, copies, numbers, now)
+            reach("intake.before-commit")
             return done, kept_here
 
         try:

@@ -10,7 +10,8 @@ Specifications: RFC 5321 4.5.4.1.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field
@@ -19,18 +20,17 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from posthouse.delivery.attempt import Attempt, Outcome, Sender
+from posthouse.delivery.backlog import Backlog
 from posthouse.delivery.lanes import Lanes
 from posthouse.delivery.line import Line
 from posthouse.errors import PosthouseError
+from posthouse.faults import reach
 from posthouse.interfaces import IDatabase
 from posthouse.model import OutboxRow
 from posthouse.store import outbox
-from posthouse.store.outbox import BULK, HUMAN
 
 __all__ = ["Runner"]
 
-_PAGE = 500  # rows of one priority looked at beyond those already known
-_KNOWN = 10_000  # rows of one priority held in memory while their lane is busy
 _JOB = 100  # recipients of one job (RFC 5321 4.5.3.1.8)
 _LOOK_AT_LEAST = 600.0
 _STORE_PAUSE = 5.0
@@ -56,7 +56,8 @@ class Runner:
     _timer: Any = field(default=None, init=False)
     _next: Any = field(default=None, init=False)
     _waiting: OrderedDict[str, Line[Attempt]] = field(factory=OrderedDict, init=False)
-    _known: dict[int, int] = field(factory=dict, init=False)  # row -> priority
+    _ready: OrderedDict[str, None] = field(factory=OrderedDict, init=False)  # keys that may have a free lane
+    backlog: Backlog = field(factory=Backlog)
     _attempts: set[Deferred[Any]] = field(factory=set, init=False)
 
     @property
@@ -92,7 +93,8 @@ class Runner:
         if self._next is not None and self._next.active():
             self._next.cancel()
         self._waiting.clear()
-        self._known.clear()
+        self._ready.clear()
+        self.backlog.clear()
         running = list(self._attempts)
         if not running:
             return
@@ -107,6 +109,11 @@ class Runner:
             late.cancel()
 
     def poke(self) -> None:
+        """Something may be due that was not before: look at all of the queue, soon."""
+        self.backlog.again()
+        self.hear()
+
+    def hear(self) -> None:
         """Something was queued: look soon. Cheap, at any time."""
         if self._running:
             self._set_timer(0.0)
@@ -140,6 +147,7 @@ class Runner:
                 self._begin()
         except PosthouseError as error:
             _log.warn("the queue cannot be read: {error}", event="outbox.store", error=str(error))
+            self.backlog.again()
             delay = _STORE_PAUSE
         finally:
             self._looking = False
@@ -149,26 +157,16 @@ class Runner:
     async def _read(self) -> float:
         """Learn of due rows. Returns in how many seconds to look again."""
         now = self.sender.now()
-        known = Counter(self._known.values())
-        rooms = {one: known[one] + _PAGE for one in (HUMAN, BULK)}
-
-        def read(tx: Any) -> tuple[list[list[OutboxRow]], int | None]:
-            pages = [outbox.due(tx, now, room, one) for one, room in rooms.items() if room <= _KNOWN]
-            return pages, outbox.next_due(tx)
-
-        pages, next_due = await self.database.read(read)
-        fresh = [row for rows in pages for row in rows if row.id not in self._known]
+        look = await self.database.read(self.backlog.ask(now))
         if self._running:
-            self._sort(fresh)
-        if next_due is None:
+            self._sort(self.backlog.take(look))
+        if look.more:
+            return 0.0
+        if look.next is None:
             return _LOOK_AT_LEAST
-        if next_due <= now:
-            # Known rows wait for a lane, whose end looks for itself; or there was more than one page.
-            more = any(rows and len(rows) >= rooms[rows[0].priority] for rows in pages)
-            return 0.0 if fresh and more else _STORE_PAUSE
-        return min((next_due - now) / 1000.0 + 0.001, _LOOK_AT_LEAST)
+        return min(max((look.next - now) / 1000.0, 0.0) + 0.001, _LOOK_AT_LEAST)
 
-    def _sort(self, rows: list[OutboxRow]) -> None:
+    def _sort(self, rows: Sequence[OutboxRow]) -> None:
         """Put rows of the same message for the same destination into one attempt."""
         groups: dict[tuple[Any, ...], list[OutboxRow]] = {}
         for row in rows:
@@ -178,39 +176,38 @@ class Runner:
             same = (row.body_id, row.trace, row.account_id, *envelope)
             # Through one smarthost, too, a job has recipients of one domain: their fate is decided together.
             groups.setdefault((key, domain, *same, row.priority), []).append(row)
-            self._known[row.id] = row.priority
         for (key, domain, *_), members in groups.items():
             for start in range(0, len(members), _JOB):
                 attempt = Attempt(key, domain, tuple(members[start : start + _JOB]))
                 self._waiting.setdefault(key, Line()).put(attempt, members[0].priority)
+                self._ready[key] = None
 
     # -- attempts ------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Start waiting attempts while lanes are free, destination by destination in turn."""
-        progress = True
-        while progress and self._running and not self.lanes.full:
-            progress = False
-            for key in list(self._waiting):
-                if not self.lanes.free(key):
-                    continue
-                line = self._waiting.get(key)
-                if not line:
-                    continue
-                attempt = line.take()
-                if not line:
-                    del self._waiting[key]
-                self.lanes.enter(key)
-                running = Deferred.fromCoroutine(self._attempt(attempt))
-                self._attempts.add(running)
-                running.addBoth(self._ended, running, attempt)
-                progress = True
+        while self._running and self._ready and not self.lanes.full:
+            key, _ = self._ready.popitem(last=False)
+            line = self._waiting.get(key)
+            if not line or not self.lanes.free(key):
+                continue  # the end of an attempt in that lane brings it back
+            attempt = line.take()
+            if line:
+                self._ready[key] = None
+            else:
+                del self._waiting[key]
+            self.lanes.enter(key)
+            running = Deferred.fromCoroutine(self._attempt(attempt))
+            self._attempts.add(running)
+            running.addBoth(self._ended, running, attempt)
 
     async def _attempt(self, attempt: Attempt) -> bool | None:
         leased = await self.sender.lease(attempt)
         if not leased.rows:
             return None
+        reach("queue.before-connect")
         outcome: Outcome = await self.sender.send(attempt, leased)
+        reach("queue.before-record")
         while True:
             try:
                 await self.sender.record(leased, outcome)
@@ -223,8 +220,11 @@ class Runner:
         self._attempts.discard(running)
         failed = not (result is None or isinstance(result, bool))
         self.lanes.leave(attempt.key, None if failed else result)
-        for row in attempt.rows:
-            self._known.pop(row.id, None)
+        self.backlog.drop(attempt.rows)
+        if attempt.key in self._waiting:
+            self._ready[attempt.key] = None
+        if failed:
+            self.backlog.again()  # what could not be taken is still due
         if failed and not result.check(CancelledError, PosthouseError):
             _log.failure("an attempt broke", result, event="outbox.broken", domain=attempt.domain)
         if not self._running:

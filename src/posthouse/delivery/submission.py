@@ -43,6 +43,7 @@ from posthouse.errors import (
     StorageFull,
     TooLarge,
 )
+from posthouse.faults import reach
 from posthouse.interfaces import IDatabase, IOutbox, IParcel
 from posthouse.mime import compose
 from posthouse.mime.addresses import Mailbox, fold_address, format_mailbox
@@ -157,9 +158,11 @@ class Submission:
         def write(tx: Any) -> Any:
             result = in_transaction(tx) if in_transaction is not None else None
             self.store(tx, parcel)
+            reach("submission.before-commit")
             return result
 
         result = await self.database.write(write)
+        reach("submission.after-commit")
         self.departed(parcel)
         return result
 

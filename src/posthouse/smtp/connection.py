@@ -178,9 +178,13 @@ class Connection(smtp.ESMTP):
             self.close(self._farewell, linger=True)
 
     def shut_down(self) -> None:
-        """The server stops: end at once, or after the message that is on its way."""
+        """The server stops: end at once, or after the message whose bytes are on their way.
+
+        An envelope alone is no reason to wait: nobody knows when its message will come, and its sender comes
+        again after the 421 (RFC 5321 3.8).
+        """
         self._farewell = SHUTTING_DOWN
-        if self.in_transaction or self._owed:
+        if self.data_under_way:
             self._expired = True
         else:
             self.close(SHUTTING_DOWN)
@@ -222,6 +226,18 @@ class Connection(smtp.ESMTP):
     def in_transaction(self) -> bool:
         """Whether MAIL was accepted and the message has no answer yet."""
         return False
+
+    @property
+    def data_under_way(self) -> bool:
+        """Whether a message has begun to arrive and has no answer yet."""
+        return False
+
+    @property
+    def _ends_now(self) -> bool:
+        """Whether the session is over as soon as its reply is said."""
+        if self._farewell is SHUTTING_DOWN:
+            return self._expired and not self.data_under_way
+        return self._expired and not self.in_transaction
 
     def abandon(self) -> None:
         """Drop the transaction: the connection ends."""

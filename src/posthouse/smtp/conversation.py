@@ -18,6 +18,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from posthouse.faults import reach
 from posthouse.model import RelayJob
 from posthouse.smtp.data import ChunkOut, DataOut
 from posthouse.smtp.line import MAX_LINES, PIPELINE, Answer, Broken, Clock, Line, Timeouts
@@ -144,6 +145,11 @@ class Conversation(Line):
         """One more answer to the same message: LMTP gives one for each recipient (RFC 2033 4.2)."""
         return await self.answer(self._timeouts.end)
 
+    def dataReceived(self, data: bytes) -> None:
+        if self.body_sent:
+            reach("relay.after-dot")
+        Line.dataReceived(self, data)
+
     # -- the transaction -----------------------------------------------------------------------------
 
     async def envelope(self, mail: str, recipients: list[str]) -> tuple[Answer, list[Answer]]:
@@ -192,6 +198,7 @@ class Conversation(Line):
                 block = await self._block(job, start, min(start + BLOCK, job.size))
                 await self._room()
                 self.transport.write(out.feed(block))
+                reach("relay.mid-body")
             await self._room()
             self.transport.write(out.end())
             self.body_sent = True

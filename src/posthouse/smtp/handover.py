@@ -11,6 +11,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from posthouse.errors import PosthouseError
+from posthouse.faults import reach
 from posthouse.model import NextHop, RecipientResult, RelayJob
 from posthouse.smtp.conversation import Answer, Broken, Conversation
 
@@ -58,6 +59,7 @@ async def hand_over(talk: Conversation, job: RelayJob, hop: NextHop) -> list[Rec
         return settle(everyone, refusal)
     mail, recipients = _commands(talk, job)
     first, answers = await talk.envelope(mail, recipients)
+    reach("relay.after-mail")
     if 400 <= first.code < 500:
         raise Broken("MAIL was put off", first)  # the next host may take it
     if not first.good:

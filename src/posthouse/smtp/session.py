@@ -180,7 +180,7 @@ class Session(Connection):
         self._owed = False
         if what.code == 421:
             self.close()
-        elif self._expired and not self.in_transaction:
+        elif self._ends_now:
             self.close(self._farewell)
         else:
             self._pump()

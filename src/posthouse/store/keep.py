@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from posthouse.errors import NoSuchItem, TryLater
+from posthouse.faults import reach
 from posthouse.model import BodyRef
 from posthouse.store import bodies
 
@@ -126,6 +127,7 @@ async def _upload(database: Any, pool: Any, message: Readable, now: int) -> Body
                 bodies.upload_chunk(tx, upload, sequence, chunk)
 
         await database.write(store)
+        reach("intake.upload")
     sha256 = message.sha256 if digest is None else digest.digest()
     ref: BodyRef = await database.write(
         lambda tx: bodies.finish_upload(tx, upload, sha256, message.size, now)

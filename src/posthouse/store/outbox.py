@@ -28,17 +28,19 @@ __all__ = [
     "QUEUE",
     "OutboxDraft",
     "drop",
-    "due",
+    "due_after",
     "enqueue",
     "failed",
     "hold",
+    "last_id",
     "lease",
     "listing",
     "mark_delay_told",
-    "next_due",
+    "next_after",
     "of_message",
     "outbox_row",
     "prune",
+    "queued_since",
     "release_leases",
     "retry",
     "retry_now",
@@ -121,29 +123,54 @@ def enqueue(tx: Transaction, draft: OutboxDraft, now: int) -> int:
     return outbox_id
 
 
-def due(tx: Transaction, now: int, limit: int, priority: int | None = None) -> list[OutboxRow]:
-    """Rows whose time has come, human mail first, then the longest waiting; a lease that ran out counts.
+def due_after(
+    tx: Transaction, priority: int, after: tuple[int, int], now: int, limit: int
+) -> list[OutboxRow]:
+    """Rows of one priority whose time has come, in the order of their time, from a place on.
 
-    :param limit: for each priority. :param priority: only this one.
+    :param after: (due, id) of the last row that is known. A page costs what is in it.
     """
-    found: list[OutboxRow] = []
-    for one in (HUMAN, BULK) if priority is None else (priority,):
-        rows = tx.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE state IN ('due', 'leased') AND priority = ? AND due <= ? "
-            "ORDER BY due, id LIMIT ?",
-            (one, now, limit),
+    ready = f"SELECT {_COLUMNS} FROM outbox WHERE state IN ('due', 'leased') AND priority = ?"
+    # Two statements: a comparison of both columns at once walks over all rows of the same moment.
+    rows = list(
+        tx.execute(f"{ready} AND due = ? AND id > ? ORDER BY id LIMIT ?", (priority, *after, limit))
+        if after[0] <= now
+        else ()
+    )
+    if len(rows) < limit:
+        more = f"{ready} AND due > ? AND due <= ? ORDER BY due, id LIMIT ?"
+        rows += tx.execute(more, (priority, after[0], now, limit - len(rows)))
+    return [_row(row) for row in rows]
+
+
+def queued_since(tx: Transaction, seen: int, now: int, limit: int) -> tuple[list[OutboxRow], int | None]:
+    """Rows that were queued after the row ``seen`` and whose time has come, by number.
+
+    :returns: and the number up to which that holds when there may be more, else None.
+    """
+    rows = [
+        _row(row)
+        for row in tx.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE id > ? AND state IN ('due', 'leased') AND due <= ? "
+            "ORDER BY id LIMIT ?",
+            (seen, now, limit),
         )
-        found += [_row(row) for row in rows]
-    return found
-
-
-def next_due(tx: Transaction) -> int | None:
-    """The earliest time at which something is due."""
-    found = [
-        tx.value("SELECT min(due) FROM outbox WHERE state IN ('due', 'leased') AND priority = ?", (one,))
-        for one in (HUMAN, BULK)
     ]
-    return min((one for one in found if one is not None), default=None)
+    return rows, rows[-1].id if len(rows) == limit else None
+
+
+def last_id(tx: Transaction) -> int:
+    """The number of the row that was queued last; 0 without any."""
+    return int(tx.value("SELECT max(id) FROM outbox") or 0)
+
+
+def next_after(tx: Transaction, priority: int, after: tuple[int, int]) -> int | None:
+    """When the first row of one priority is due that comes after a place (see ``due_after``)."""
+    ready = "SELECT due FROM outbox WHERE state IN ('due', 'leased') AND priority = ?"
+    found = tx.value(f"{ready} AND due = ? AND id > ? ORDER BY id LIMIT 1", (priority, *after))
+    if found is None:
+        found = tx.value(f"{ready} AND due > ? ORDER BY due, id LIMIT 1", (priority, after[0]))
+    return None if found is None else int(found)
 
 
 def lease(tx: Transaction, ids: Sequence[int], until: int) -> list[int]:
