@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.autodiscover.pox import MOBILESYNC, Question, answer, parse, refusal
+from posthouse.autodiscover.pox import MOBILESYNC, Question, answer, nobody, parse, refusal
 from posthouse.errors import Malformed, TooLarge
+from tests.support.eas_checker import check_autodiscover
 
 REQUEST = f"""<?xml version="1.0" encoding="utf-8"?>
 <Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/mobilesync/requestschema/2006">
@@ -83,6 +84,8 @@ class ParseTests(SynchronousTestCase):
 
 class AnswerTests(SynchronousTestCase):
     def test_the_namespaces_are_those_that_phones_look_for(self) -> None:
+        check_autodiscover(answer("ann@example.org", "Ann", "https://a/eas"))
+        check_autodiscover(nobody("ann@example.org"))
         root = ElementTree.fromstring(answer("ann@example.org", "Ann", "https://a/eas"))
         self.assertEqual(
             root.tag, "{http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006}Autodiscover"
@@ -99,6 +102,7 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual((found["Type"], found["Url"], found["Name"]), ("MobileSync", *["https://a/eas"] * 2))
 
     def test_an_error_is_in_the_frames_namespace(self) -> None:
+        check_autodiscover(refusal(600, "a.example", 1_790_000_000_000))
         root = ElementTree.fromstring(refusal(600, "a.example", 1_790_000_000_000))
         frame = "{http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006}"
         self.assertEqual({element.tag.partition("}")[0] + "}" for element in root.iter()}, {frame})

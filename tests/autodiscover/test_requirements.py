@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from posthouse.autodiscover.pox import MOBILESYNC
 from tests.autodiscover.test_pox import REQUEST
 from tests.autodiscover.test_resources import GOOD, _wire
+from tests.support.eas_checker import check_autodiscover
 
 FRAME = "http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006"
 
@@ -19,6 +20,7 @@ class AnswerTests(SynchronousTestCase):
             "/Autodiscover/Autodiscover.xml", f"Content-Type: {kind}", GOOD, method="POST", body=body.encode()
         )
         self.assertEqual(wire.status, 200)
+        check_autodiscover(wire.body)
         return ElementTree.fromstring(wire.body)
 
     def test_success_names_the_server_and_says_no_status(self) -> None:

@@ -29,7 +29,7 @@ from posthouse.wbxml.tree import Element
 from posthouse.work.pool import InlinePool
 from tests.support.eas import MULTIPART, WBXML, split_parts
 from tests.support.eas_checker import check_response
-from tests.support.eas_http import check_headers, check_tokens
+from tests.support.eas_http import check_headers, check_parts, check_tokens
 from tests.support.store import NOW, folder, make_account, make_database
 
 VERSIONS = ("12.0", "12.1", "14.0", "14.1", "16.0", "16.1")
@@ -202,6 +202,7 @@ class Room:
             check_headers("POST", reply.code, named_headers, reply.body, wire=False, command=command)
         data, parted = reply.body, kind == MULTIPART
         if reply.body and parted:
+            check_parts(reply.body)
             data = split_parts(reply.body)[0]
         if reply.body and kind in (WBXML, MULTIPART):
             root = decode(data)

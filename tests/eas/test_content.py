@@ -527,6 +527,7 @@ class MomentTests(SynchronousTestCase):
         self.assertEqual(read_moment("20090213T233130Z"), 1_234_567_890_000)
 
     def test_anything_else_is_104(self) -> None:
+        """MS-ASDTYPE R95."""
         for text in ("", "now", "2009-02-30T00:00:00Z", "2009-02-13", "2009-02-13T25:00:00Z"):
             with self.assertRaises(StatusError) as caught:
                 read_moment(text)

@@ -200,7 +200,7 @@ class FlagTests(Base):
         return flag
 
     def test_every_property_comes_back(self) -> None:
-        """TC01: ASEMAIL R692, R940, R941, R942, R1007, R1021."""
+        """TC01: ASEMAIL R436, R692, R940, R941, R942, R1007, R1021."""
         status = self.flag(
             E(Email.Status, 2),
             E(Email.FlagType, "for Follow Up"),

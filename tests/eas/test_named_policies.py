@@ -55,7 +55,11 @@ class NameTests(NamedCase):
 
     def test_an_accounts_own_policy_is_sent(self) -> None:
         self.save(
-            "sales", AllowCamera=0, MinDevicePasswordLength=8, UnapprovedInROMApplicationList=["a", "b"]
+            "sales",
+            AllowCamera=0,
+            MinDevicePasswordLength=8,
+            UnapprovedInROMApplicationList=["a", "b"],
+            ApprovedApplicationList=["0a1b"],
         )
         self.assign("sales")
         document = policy_of(self.room.post("Provision", offer("16.1"), "16.1")).find(
@@ -67,6 +71,8 @@ class NameTests(NamedCase):
         listed = document.find(P.UnapprovedInROMApplicationList)
         assert listed is not None
         self.assertEqual([one.value for one in listed.findall(P.ApplicationName)], ["a", "b"])
+        hashed = document.find(P.ApprovedApplicationList, P.Hash)
+        self.assertEqual(hashed and hashed.value, "0a1b")
 
     def test_a_changed_ready_made_policy_counts(self) -> None:
         self.assign("pin")

@@ -144,7 +144,7 @@ class ValidationTests(Bodies):
         yield "the same type twice", [one(*self.GOOD), one(*self.GOOD)]
 
     def test_sync_answers_4(self) -> None:
-        """R348, R350, R351, R10016."""
+        """R348, R350, R351, R418, R10016."""
         phone = self.phone()
         key = phone.key
         for name, preferences in self.broken():
@@ -157,14 +157,14 @@ class ValidationTests(Bodies):
         self.assertEqual(phone.ask(wanted(strange)).text(AirSync.Status), "4")
 
     def test_item_operations_answers_2(self) -> None:
-        """R346, R10030, R10031, R10032."""
+        """R344, R346, R10030, R10031, R10032."""
         for name, preferences in self.broken():
             root = self.fetch(*preferences)
             assert isinstance(root, Element)
             self.assertEqual(root.text(IO.Status), "2", name)
 
     def test_search_answers_2(self) -> None:
-        """R10033, R10034, R10035, R10036."""
+        """R415, R10033, R10034, R10035, R10036."""
         for name, preferences in self.broken():
             inner = [E(AirSync.CollectionId, self.room.folder().number), E(Search.FreeText, "hi")]
             store = E(

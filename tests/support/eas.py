@@ -36,7 +36,7 @@ from posthouse.wbxml.tags import (
 )
 from posthouse.wbxml.tree import E, Element
 from tests.support.eas_checker import check_response
-from tests.support.eas_http import check_headers, check_tokens
+from tests.support.eas_http import check_headers, check_parts, check_tokens
 
 PATH = "/Microsoft-Server-ActiveSync"
 WBXML = "application/vnd.ms-sync.wbxml"
@@ -267,6 +267,8 @@ class Phone:
             root = decode(data)
         elif data and kind == MULTIPART:
             parts = split_parts(data)
+            if self.check:
+                check_parts(data)
             root = decode(parts[0])
         if root is not None and self.check:
             check_tokens(parts[0] if parts else data, root)

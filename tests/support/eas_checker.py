@@ -17,6 +17,7 @@ from unittest import SkipTest
 from attrs import frozen
 
 from posthouse.wbxml.tree import Element
+from tests.support.eas_rules import check_rules
 from tests.support.eas_text import SchemaError, check_text
 from tests.support.shared import shared_path
 
@@ -30,6 +31,10 @@ RULES = {
     "versions": "An element is sent at no version that does not have it.",
     "presence": "What is required in an element is there; what may not be in an answer is not.",
     "order": "The parts of Body and BodyPart stand in their order.",
+    "places": "What is of a message stands in what holds a message; operations and properties have their Status.",
+    "together": "Policies, absences, ranges, time zones, recurrences, flags, classes, voice mail: what hangs together.",
+    "autodiscover": "Plain XML; an answer has its user, its server of a known type; a refusal its moment and origin.",
+    "multipart": "The parts lie where their table says, one behind the other; Part stands in such an answer alone.",
     "headers": "Status line, Content-Length, Content-Type, Retry-After, the challenge and the lists of OPTIONS.",
     "tokens": "The bytes are Microsoft's tokens and code pages: inline strings, opaque byte arrays, nothing else.",
     "schema": "Elements, their order and number, their types and ranges are those of Microsoft's schema.",
@@ -112,6 +117,7 @@ def check_response(root: Element, version: tuple[int, int] | None = None, *, mul
     if not multipart and any(one.tag == "ItemOperations:Part" for one in root.iter()):
         raise SchemaError("a Part outside a multipart answer")
     check_text(root, version)
+    check_rules(root, version)
     if not available():
         return
     declared = _schemas().roots.get(root.tag)
@@ -122,6 +128,42 @@ def check_response(root: Element, version: tuple[int, int] | None = None, *, mul
     if version is not None and version >= (16, 0) and root.tag == "AirSync:Sync":
         root = _without_names(root)
     _element(root, *declared, root.tag)
+
+
+def check_autodiscover(document: bytes) -> None:
+    """Hold the sentences about Autodiscover (MS-ASCMD 2.2.1.1) against an answer, which is plain XML.
+
+    :raises SchemaError: naming the requirement.
+    """
+
+    def shown(node: ET.Element) -> Element:
+        name = node.tag.rpartition("}")[2]
+        return Element(
+            f"Autodiscover:{name}", (node.text or "").strip() or None, [shown(one) for one in node]
+        )
+
+    root = ET.fromstring(document)
+    check_text(shown(root), None)
+    names = [node.tag.rpartition("}")[2] for node in root.iter()]
+    if names[:2] != ["Autodiscover", "Response"]:
+        raise SchemaError(f"a document of {names[:2]}")
+    # An answer names its user, and settings their server; a refusal has its error alone.
+    for whole, part in (
+        ("Action", "User"),
+        ("User", "EMailAddress"),
+        ("Settings", "Server"),
+        ("Server", "Type"),
+    ):
+        if whole in names and part not in names:
+            raise SchemaError(f"{whole} without {part}")
+    if not {node.text for node in root.iter() if node.tag.endswith("}Type")} <= {"MobileSync", "CertEnroll"}:
+        raise SchemaError("a server of another type")
+    for node in root.iter():
+        if node.tag.rpartition("}")[2] == "Error" and "Time" in node.attrib:
+            if not re.fullmatch(r"\d\d:\d\d:\d\d\.\d{7}", node.attrib["Time"]):
+                raise SchemaError(f"Error at {node.attrib['Time']!r}")
+            if not node.attrib.get("Id", "").isdigit():
+                raise SchemaError(f"Error of {node.attrib.get('Id')!r}")
 
 
 def _without_names(element: Element) -> Element:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import struct
 from collections.abc import Mapping
 from functools import cache
 from unittest import SkipTest
@@ -69,6 +70,22 @@ def check_headers(
         commands = headers.get("ms-asprotocolcommands", "").split(",")
         if "Sync" not in commands or any(not re.fullmatch(r"[A-Z]\w+", one) for one in commands):
             refuse(f"MS-ASProtocolCommands {commands}")
+
+
+def check_parts(body: bytes) -> None:
+    """A MultiPartResponse: its parts lie one behind the other as its table says (MS-ASCMD 2.2.1.10.1.1).
+
+    :raises SchemaError: they do not.
+    """
+    (count,) = struct.unpack_from("<I", body)
+    at = 4 + 8 * count
+    for number in range(count):
+        offset, length = struct.unpack_from("<II", body, 4 + 8 * number)
+        if offset != at:
+            raise SchemaError(f"part {number} lies at {offset}, not at {at}")
+        at += length
+    if not count or at != len(body):
+        raise SchemaError(f"{count} parts end at {at} of {len(body)} bytes")
 
 
 @cache

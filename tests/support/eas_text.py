@@ -13,6 +13,7 @@ import atexit
 import csv
 import os
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -22,6 +23,7 @@ from unittest import SkipTest
 from attrs import frozen
 
 from posthouse.wbxml.tree import Element
+from tests.support.citations import ROOT
 from tests.support.requirement_rows import DOCUMENTS, Requirement, requirements
 from tests.support.shared import shared_path
 
@@ -57,7 +59,13 @@ _PAGES = {
     # Not WBXML; its elements are shown to the checker as those of a page of this name.
     "Autodiscover": "Autodiscover",
 }
-_ELSEWHERE = ("GAL", "AirSync", "Search", "AirSyncBase", "Email", "Email2", "Settings")
+_ELSEWHERE = ("GAL", "AirSync", "Search", "AirSyncBase", "Email", "Email2", "Settings", "MeetingResponse")
+#: Names of the text that are of another page than the command's, which has them, too.
+_ALIASES = {
+    ("Find", "Picture"): "GAL:Picture",
+    ("Search", "Picture"): "GAL:Picture",
+    ("Find", "Store"): "ItemOperations:Store",
+}
 _CLASSES = {
     "MS-ASAIRS": ("AirSyncBase",),
     "MS-ASEMAIL": ("Email", "Email2", "Tasks"),
@@ -119,6 +127,9 @@ def _names() -> dict[str, frozenset[str]]:
 
 def _tags(name: str, pages: tuple[str, ...], anywhere: bool) -> frozenset[str]:
     """The tags that a name of the text means."""
+    alias = _ALIASES.get((pages[0] if pages else "", name))
+    if alias:
+        return frozenset((alias,))
     prefix, _, local = name.rpartition(":")
     if pages[:1] == ("Autodiscover",):
         return frozenset((f"Autodiscover:{local}",))
@@ -139,13 +150,14 @@ def local(tag: str) -> str:
 # -- the forms ---------------------------------------------------------------------------------------------------
 
 _ELEMENT = re.compile(
-    r"(?:None ?)?\[?Elem?e?nt (?P<name>[\w:]+) ?(?:\((?P<of>\w+)\))? in (?P<command>\w+)(?: \w+)? command "
+    r"(?:None ?)?\[? ?(?:Element|Ement|ement) (?P<name>[\w:]+) ?(?:\((?P<of>\w+)\))? in "
+    r"(?P<command>\w+)(?: \w+)? command "
     r"(?P<kind>[\w ]*?(?:response|reply))s?(?P<context> ?(?:fetch|Move|EmptyFolderContents) operation)?"
     r"(?:, has| has|[^,]*?, ?|\s*,\s*)? ?(?P<rest>.*)$"
 )
 _LABEL = re.compile(r"\[(?:In )?(?P<name>[\w:]+) ?(?:\((?P<of>[^)]*)\))?\] ?(?P<rest>.*)$")
 _TOKEN_ROW = re.compile(
-    r"\[In Code Page \d+: (?P<page>\w+)\] \[Tag name\] ?(?P<name>\w+)\s+(?:\[Token\])? ?0x(?P<token>..)"
+    r"\[In Code Page \d+: (?P<page>\w+)\] \[Tag name\] ?(?P<name>\w+)[^\[]*?(?:\[Token\])? ?0x(?P<token>..)"
     r"(?P<versions>.*)$"
 )
 _SECTION = re.compile(
@@ -160,6 +172,7 @@ _TYPES = {
     "unsignedshort": re.compile(r"\d{1,5}"),
     "boolean": re.compile(r"[01]"),
     "datetime": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"),
+    "compact": re.compile(r"\d{8}T\d{6}Z"),
     "double": re.compile(r"-?\d+(\.\d+)?"),
 }
 _TYPE = re.compile(
@@ -265,6 +278,8 @@ def _lacking(element: Element, parent: Element | None, version: Version | None, 
     if parent is None:
         # A command that failed as a whole has nothing but its status.
         return any(local(child.tag) == "Status" and child.value != "1" for child in element.children)
+    if element.tag == "GetItemEstimate:Collection":
+        return parent.text("GetItemEstimate:Status") != "1"
     if element.tag == "AirSyncBase:Attachment":
         # What a draft's attachment is called is told by its names alone (MS-ASAIRS R1336, R1368).
         return element.find("AirSyncBase:ClientId") is not None
@@ -355,7 +370,7 @@ class _Reader:
 
     def _read_token(self, one: Requirement) -> None:
         """A row of a code page: its tag is sent at no version that the row does not have."""
-        found = _TOKEN_ROW.match(one.text)
+        found = _TOKEN_ROW.search(one.text)
         if found is None:
             return
         versions = {
@@ -418,7 +433,7 @@ class _Reader:
             if not self.parents[command, name]:
                 return
             self._add(one, "parents", command, tags, _within(frozenset(self.parents[command, name])))
-        elif "no parent" in one.text:
+        elif re.search(r"no [Pp]arent", one.text):
             self._add(one, "parents", command, tags, _within(frozenset(("None",))))
         elif re.match(r"(?:the )?child el\w+ts? (?:is|are)\b", rest) and not mixed:
             more = _MORE_CHILDREN.get((command, name), set())
@@ -493,8 +508,9 @@ class _Reader:
                 wanted = _tags(child[1], _CLASSES.get(one.document, ("",)), anywhere=True)
                 add("presence", _requiring(wanted) if wanted else None)
         elif found := re.search(r"required (?:\w+ )?child (?:element )?of the (\w+) element", text):
-            of = _tags(found[1], (*_CLASSES.get(one.document, ()), _PAGES.get(command, "")), anywhere=True)
             only = command or next(iter(re.findall(r"in (\w+) command responses", text)), "")
+            page = (_PAGES[only],) if only in _PAGES else ()
+            of = _tags(found[1], (*_CLASSES.get(one.document, ()), *page), anywhere=True)
             prefixed = re.search(rf"\b(\w+:{re.escape(local(name))}) element", text)
             wanted = _tags(prefixed[1], (), anywhere=False) if prefixed else tags
             if of and wanted and only in ("", *_PAGES):
@@ -527,6 +543,16 @@ def claims() -> tuple[Claim, ...]:
         return tuple(_Reader().claims)
     except SkipTest:
         return ()
+
+
+@cache
+def _never_sent() -> frozenset[str]:
+    """What the reasons of ``docs/protocols`` promise that it is never sent."""
+    found: set[str] = set()
+    for path in (ROOT / "docs" / "protocols" / "reasons").glob("*.toml"):
+        for reason in tomllib.loads(path.read_text(encoding="utf-8")).get("reason", []):
+            found.update(reason.get("tags", ()))
+    return frozenset(found)
 
 
 @cache
@@ -567,8 +593,10 @@ def check_text(root: Element, version: Version | None) -> None:
 
     :raises SchemaError: naming the requirement.
     """
-    command = local(root.tag)
+    command = "GetHierarchy" if root.tag == "FolderHierarchy:Folders" else local(root.tag)
     for element, parent in _walk(root, None):
+        if element.tag in _never_sent():
+            raise SchemaError(f"{element.tag} is sent, though docs/protocols/reasons says that it never is")
         for claim in _applying(command, parent.tag if parent is not None else "", element.tag):
             if command == "Find" and claim.rule in ("tokens", "versions"):
                 continue  # iOS finds at any version what the text has at 16.1 (MS-ASCMD R10032018)

@@ -34,6 +34,7 @@ class StoryTests(SynchronousTestCase):
         return int(found["waiting_requests"])
 
     def test_mail_arrives_is_read_answered_and_deleted_from_the_phone(self) -> None:
+        """Over TLS (MS-ASHTTP R518)."""
         phone = phone_of(self.daemon, 0, "PHONE000000000000000000001")
         tablet = phone_of(self.daemon, 0, "TABLET00000000000000000001", version="14.1")
         friend = phone_of(self.daemon, 1, "FRIEND00000000000000000001", version="12.1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,6 +23,25 @@ class PageTests(SynchronousTestCase):
             for token, tag in page.tags.items()
         }
         self.assertEqual(ours, wanted)
+
+    def test_the_rows_of_the_requirements_say_the_same(self) -> None:
+        """MS-ASWBXML 2.1.2.1: each row of a code page, and each page."""
+        from tests.support.requirement_rows import requirements
+
+        seen = 0
+        for one in requirements("MS-ASWBXML").values():
+            row = re.search(
+                r"Code Page (\d+): (\w+)\] \[Tag name\] ?(\w+)[^\[]*?(?:\[Token\])? ?0x(..)", one.text
+            )
+            page = re.search(r"\[Code page\] (\d+) ?\[that indicates\] \[XML namespace\] (\w+)", one.text)
+            if row:
+                names = {tag.lower(): place for tag, place in TOKENS.items()}
+                place = int(row[1]), int(row[4], 16)
+                self.assertEqual(names.get(f"{row[2]}:{row[3]}".lower()), place, one.id)
+            if page and int(page[1]) != 3:
+                self.assertEqual(PAGES[int(page[1])].namespace.lower(), page[2].lower(), one.id)
+            seen += bool(row or page)
+        self.assertGreater(seen, 300)
 
     def test_pages_stand_at_their_numbers(self) -> None:
         self.assertEqual([page.number for page in PAGES], list(range(26)))

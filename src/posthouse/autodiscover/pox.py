@@ -137,7 +137,8 @@ def refusal(code: int, host: str, now: int) -> bytes:
 
     :param now: milliseconds since the epoch, for the administrator who compares it with a log.
     """
-    at = datetime.fromtimestamp(now / 1000, UTC).strftime("%H:%M:%S.%f")
+    # Seven places, always (MS-ASCMD R5547).
+    at = datetime.fromtimestamp(now / 1000, UTC).strftime("%H:%M:%S.%f0")
     return _document(
         f'<Response><Error Time="{at}" Id="{zlib.crc32(host.encode())}"><ErrorCode>{code}</ErrorCode>'
         f"<Message>{_MESSAGES[code]}</Message><DebugData /></Error></Response>"
