@@ -291,6 +291,46 @@ class AddTests(DraftCase):
         self.assertEqual(self.items(), [])
 
 
+class LostAddTests(DraftCase):
+    """A draft that is being written while answers get lost. Rule 3 of the sync model."""
+
+    def test_what_is_written_on_leaves_no_copies(self) -> None:
+        # Rule 3 of the sync model.
+        """The same ClientId under the same key is the same draft, as it is by now; each loss left a copy before."""
+        tablet = Mirror(self.room, FolderType.DRAFTS, self.room.other).prime()
+        for text in ("D", "De", "Dear"):
+            self.ask(add(data(subject="letter", text=text)))
+            while tablet.sync() is not None:
+                pass
+        self.made(data(subject="letter", text="Dear Bob"))
+        (item,) = self.items()
+        self.assertEqual(self.text(item).strip(), "Dear Bob")
+        while tablet.sync() is not None:
+            pass
+        self.assertEqual(list(tablet.held), [item.number])
+        self.assertIsNone(self.phone.sync())
+
+    def test_what_somebody_else_has_touched_stays(self) -> None:
+        self.ask(add(data(subject="first")))
+        (item,) = self.items()
+        self.room.do(lambda tx: items.set_read(tx, item, False))
+        self.made(data(subject="second"))
+        self.assertEqual(sorted(one.subject for one in self.items()), ["first", "second"])
+
+    def test_two_of_one_name_in_one_request_are_two(self) -> None:
+        self.ask(add(data(subject="first")), add(data(subject="second")))
+        self.assertEqual(len(self.items()), 2)
+
+    def test_it_is_made_once_although_the_device_asked_for_something_else_between(self) -> None:
+        key = self.phone.key
+        order = add(data(subject="letter"))
+        self.ask(order)
+        self.room.mail("a stranger", type=FolderType.DRAFTS)
+        self.ask(key=key)
+        self.sync(order)
+        self.assertEqual(sorted(one.subject for one in self.items()), ["a stranger", "letter"])
+
+
 class ChangeTests(DraftCase):
     def setUp(self) -> None:
         super().setUp()
@@ -411,6 +451,22 @@ class ChangeTests(DraftCase):
         self.assertIsNone(self.response(found))
         item = self.now()
         self.assertEqual((item.subject, [one.name for one in item.attachments]), ("four", ["b.txt"]))
+
+    def test_a_wish_comes_back_after_another_one(self) -> None:
+        """Every answer is lost: what is said last counts, also when it was said before."""
+        for subject in ("two", "three", "two"):
+            self.ask(change(self.number, data(subject=subject)))
+            self.assertEqual(self.now().subject, subject)
+
+    def test_a_file_is_added_once_although_the_device_asked_for_something_else_between(self) -> None:
+        order = change(self.number, data(files=[file("c", b"C", "c.txt")]))
+        key = self.phone.key
+        self.ask(order)
+        self.room.mail("a stranger", type=FolderType.DRAFTS)
+        self.ask(key=key)
+        self.sync(order)
+        (item,) = [one for one in self.items() if one.number == self.number]
+        self.assertEqual([one.name for one in item.attachments], ["a.txt", "b.txt", "c.txt"])
 
     def test_two_changes_in_one_request_build_on_each_other(self) -> None:
         self.sync(change(self.number, data(subject="two")), change(self.number, data(text="second", read=0)))

@@ -25,7 +25,7 @@ from posthouse.eas.generation import (
 )
 from posthouse.eas.ids import RECIPIENT_CACHE, parse_number
 from posthouse.eas.knowledge import BOTTOM, State
-from posthouse.eas.orders import SUCCESS, Author, Order, Response, obey
+from posthouse.eas.orders import SUCCESS, Author, Order, Response, obey, still_remembered
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.window import Batch
 from posthouse.model import Arrival, Folder, FolderType, Gone, Item, Mark
@@ -343,7 +343,7 @@ def _continue(tx: Transaction, desk: Desk, ask: Ask, folder: Folder, base: Base)
         supported=ask.supported if ask.supported is not None else base.proved.supported,
         filter_type=options.filter_type,
         conversations=together,
-        results=results,
+        results=still_remembered(base.repeats, results),
         at=desk.now,
     )
     outcome = Outcome(

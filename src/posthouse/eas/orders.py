@@ -9,7 +9,7 @@ MS-ASCMD 2.2.3.7.2 (Add), 2.2.3.24 (Change), 2.2.3.42.2 (Delete), MS-ASEMAIL 2.2
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,9 @@ SUCCESS = 1
 CONVERSION = 6
 CONFLICT = 7
 NOT_FOUND = 8
+
+#: Two full requests; a device that never gets an answer is not remembered without end.
+_MOST_REMEMBERED = 400
 
 #: What a device may change of any message (R41); everything else is a matter for an `Author`.
 _MARKS = frozenset((Email.Read, Email.Flag, Email.Categories))
@@ -130,6 +133,22 @@ def memory_key(order: Order, seen: str) -> str:
     return order.client_id if order.kind == "Add" else f"\0{order.server_id}\0{seen}"
 
 
+def still_remembered(repeats: Mapping[str, AddResult], results: dict[str, AddResult]) -> dict[str, AddResult]:
+    """What is kept after another request under the same older key: also what that one did not say again, for the
+    device may say it the time after. A newer wish about the same item takes the older one's place.
+    """
+    if not repeats:
+        return results
+    said = {_about(key) for key in results}
+    kept = {key: result for key, result in repeats.items() if _about(key) not in said}
+    return {**kept, **results} if len(kept) <= _MOST_REMEMBERED else results
+
+
+def _about(key: str) -> str:
+    """The ClientId or ServerId in a `memory_key`."""
+    return key.rpartition("\0")[0] or key
+
+
 def is_heavy(order: Order) -> bool:
     """Whether a command makes, rewrites or sends an item, beyond setting its marks."""
     if order.kind != "Change":
@@ -189,13 +208,15 @@ def _add(
     """An identical Add under the same key is answered from memory, and made once (rule 3)."""
     seen = digest(order)
     key = memory_key(order, seen)
-    result = base.repeats.get(key) or results.get(key)
+    result = earlier = base.repeats.get(key) or results.get(key)
     if result is None or result.digest != seen:
         try:
             if desk.author is None:
                 raise StatusError(CONVERSION, f"items of class {folder.type.item_class} cannot be added")
             written = desk.author.add(tx, folder, order, partial(_holds, tx, folder, state))
             result = AddResult(written.number, SUCCESS, seen, 0, written.files)
+            if earlier is not None and key not in results:
+                _withdraw(tx, desk, folder, earlier.number)
         except StatusError as error:
             result = AddResult(0, error.status, seen)
     results[key] = result
@@ -210,6 +231,17 @@ def _add(
 def _holds(tx: Transaction, folder: Folder, state: State, number: int) -> bool:
     mark = changes.marks(tx, folder.id, [number]).get(number)
     return mark is not None and knowledge.holds(state, mark)
+
+
+def _withdraw(tx: Transaction, desk: Desk, folder: Folder, number: int) -> None:
+    """What an Add made whose answer was lost, and which its author says anew with other words under the same key.
+
+    The device knows of the new one alone; each loss would leave one more copy of a draft that is being written. What
+    somebody else has touched since stays.
+    """
+    mark = changes.marks(tx, folder.id, [number]).get(number)
+    if mark is not None and mark.changed == mark.number:
+        items.delete_item(tx, changes.items(tx, folder.id, [number])[number], desk.device)
 
 
 def _change(
