@@ -103,7 +103,7 @@ class House:
             bus=self.bus,
             outbox=self._submission,
             authenticator=NoAuthenticator(),  # type: ignore[arg-type]
-            clock=self.clock,  # type: ignore[arg-type]
+            clock=self.clock,
             random=self._chance.randbytes,
             pool=InlinePool(),
             settings=EasSettings(policy=None),
@@ -173,7 +173,7 @@ class House:
             found = items.items(tx, where.id, [mark.number for mark in marks])
             return [found[mark.number] for mark in marks]
 
-        return self.db.read_now(read)  # type: ignore[no-any-return]
+        return self.db.read_now(read)
 
     def all_items(self) -> list[Item]:
         return [item for where in self.mail_folders() for item in self.items(where)]
@@ -191,7 +191,7 @@ class House:
             number = items.add_item(tx, where, draft, body.id, received)
             return changes.items(tx, where.id, [number])[number]
 
-        return self.do(make)  # type: ignore[no-any-return]
+        return self.do(make)
 
     def inside(self, where: Folder, filter_type: int) -> list[Item]:
         """What a filter shows of a folder."""
@@ -227,7 +227,7 @@ class House:
             now = int(self.clock.seconds() * 1000)
             return collection.has_news(tx, self.ann.mailbox_id, row.id, where, now)
 
-        return self.db.read_now(look)  # type: ignore[no-any-return]
+        return self.db.read_now(look)
 
     def stale(self, device: str) -> bool:
         def look(tx: Any) -> bool:
@@ -235,7 +235,7 @@ class House:
             assert row is not None
             return hierarchy.standing(tx, self.ann.mailbox_id, row.id) != "current"
 
-        return self.db.read_now(look)  # type: ignore[no-any-return]
+        return self.db.read_now(look)
 
     def words(self, account: Any, kind: FolderType) -> str:
         """The text of everything in a folder."""
@@ -259,7 +259,7 @@ class House:
             raw = [bodies.read_body(tx, row.body_id) for row in rows]
             return [one.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode() for one in raw]
 
-        return self.db.read_now(read)  # type: ignore[no-any-return]
+        return self.db.read_now(read)
 
 
 def shown(item: Item, old: bool = False) -> dict[str, str]:
@@ -567,7 +567,7 @@ class Handset:
     def forget(self, name: str) -> None:
         """A folder that is gone, or to be fetched anew."""
         for known in (self.keys, self.mirror, self.pending, self.mine):
-            known.pop(name, None)  # type: ignore[attr-defined]
+            known.pop(name, None)
         self.unsure.discard(name)
 
     def _take(self, root: Element | None, asked: list[str]) -> bool:

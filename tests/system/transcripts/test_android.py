@@ -137,8 +137,8 @@ class AndroidTests(AndroidCase):
         self.answers(phone)
         self.searches(phone)
         self.begins_again(phone)
-        for number in list(phone.mirror):
-            self.sync(phone, number)
+        for folder in list(phone.mirror):
+            self.sync(phone, folder)
         self.assertEqualToStore(phone)
 
     def wakes(self, phone: Client) -> None:
@@ -309,12 +309,12 @@ class SamsungTests(AndroidCase):
         )
         # Without a key it sends no header for it.
         without = tuple(one for one in Android.head if one[0] != "X-MS-PolicyKey")
-        phone.head = without  # type: ignore[misc]
+        phone.head = without
         return phone
 
     def set_up_account(self, phone: Client) -> None:
         phone.refused_until_provisioned("FolderSync", folder_sync_0())
-        phone.head = Android.head  # type: ignore[misc]
+        phone.head = Android.head
         phone.two_phases(*self.information(phone))
         phone.folder_sync("0")
         self.assertFolders(phone)
@@ -459,7 +459,7 @@ class NineTests(AndroidCase):
             encoded=True,
         )
         # Version and key stand in the query alone.
-        phone.head = tuple(  # type: ignore[misc]
+        phone.head = tuple(
             one for one in Android.head if one[0] not in ("MS-ASProtocolVersion", "X-MS-PolicyKey")
         )
         phone.refused_until_provisioned("FolderSync", folder_sync_0())

@@ -39,7 +39,7 @@ class Outlook(Client):
 
 
 class DesktopCase(TranscriptCase):
-    kind = Outlook
+    kind: type[Client] = Outlook
 
     def collection(
         self,
