@@ -14,7 +14,7 @@ from posthouse.pim.ical import read_ical
 from posthouse.pim.invitation import Invitation, read_invitation
 from posthouse.pim.object_ids import global_object_id, uid_of
 from posthouse.pim.pattern import read_pattern
-from posthouse.pim.zones import Zones, fixed_blob, read_moment
+from posthouse.pim.zones import Zones, fixed_blob, read_moment, read_zone
 from tests.pim.texts import BERLIN, EVENT, calendar
 
 GOOGLE = """BEGIN:VTIMEZONE
@@ -181,6 +181,20 @@ class ReadingTests(SynchronousTestCase):
 
 
 class HostileTests(SynchronousTestCase):
+    def test_the_dates_of_a_zone_are_bounded_all_together(self) -> None:
+        """A day of 2026 costs a few microseconds each, and 128 KB hold 8,000 of them."""
+        dates = ",".join(["20260101T000000"] * 50)
+        observance = (
+            "BEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\n"
+            + f"RDATE:{dates}\n" * 5
+            + "END:STANDARD\n"
+        )
+        component = read_ical(f"BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:X\n{observance * 30}END:VTIMEZONE\n")
+        zone = read_zone(component.inner("VTIMEZONE")[0])
+        assert zone is not None
+        self.assertEqual(len(zone.onsets), 30)
+        self.assertEqual(sum(len(onset.more) for onset in zone.onsets), 300)
+
     WORDS = st.sampled_from(
         [*calendar("RRULE:FREQ=MONTHLY;BYDAY=-1FR;COUNT=3", "BEGIN:VALARM", "TRIGGER:-PT5M").split("\r\n"),
          "BEGIN:VEVENT", "END:VEVENT", "DTSTART;TZID=", "RRULE:FREQ=YEARLY;BYMONTH=0;BYDAY=99XX", "GEO:nan;inf",

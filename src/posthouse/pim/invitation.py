@@ -8,7 +8,7 @@ properties).
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from attrs import frozen
 
@@ -42,6 +42,7 @@ class Invitation:
     :ivar zone: 172 bytes (MS-ASDTYPE 2.7.6). :ivar instance: which one of a series this is about.
     :ivar instance_day: the same as it stands in the organizer's calendar.
     :ivar reminder: seconds before the start, None for none. :ivar proposed: start and end of a counter proposal.
+    :ivar day: on which it begins, when it has no time. :ivar attendees: addresses of the first hundred.
     """
 
     method: str
@@ -68,6 +69,8 @@ class Invitation:
     busy: int = 2
     disallow_counter: bool = False
     proposed: tuple[int, int] | None = None
+    day: date | None = None
+    attendees: tuple[str, ...] = ()
 
 
 def read_invitation(text: str) -> Invitation:
@@ -122,6 +125,8 @@ def read_invitation(text: str) -> Invitation:
         busy=_busy(event, method),
         disallow_counter=event.value("X-MICROSOFT-DISALLOW-COUNTER") == "TRUE",
         proposed=(milliseconds(start), milliseconds(end)) if method == "COUNTER" else None,
+        day=begins.local.date() if begins.day else None,
+        attendees=tuple(_address(one) for one in event.all("ATTENDEE")),
     )
 
 

@@ -24,8 +24,9 @@ _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d):?(\d\d)?")
 _BYDAY = re.compile(r"([+-]?\d{1,2})?(SU|MO|TU|WE|TH|FR|SA)")
 DAYS = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
 
-#: Observances of one zone that are looked at.
-_MOST = 200
+#: Observances of one zone that are looked at, and dates of all of them together.
+_MOST = 100
+_MOST_DATES = 300
 
 #: Some that write no VTIMEZONE name their zones as Windows does.
 _WINDOWS = {
@@ -216,17 +217,20 @@ def fixed_blob(offset: int, name: str = "") -> bytes:
 def read_zone(component: Component) -> Zone | None:
     """A VTIMEZONE; None when there is nothing in it."""
     onsets: list[Onset] = []
+    dates = _MOST_DATES
     for child in component.children[:_MOST]:
         start = moment_of(child.first("DTSTART"))
         after = _minutes(child.value("TZOFFSETTO"))
         if start is None or after is None or child.name not in ("STANDARD", "DAYLIGHT"):
             continue
         before = _minutes(child.value("TZOFFSETFROM"))
-        onsets.append(_onset(child, start.local, after if before is None else before, after))
+        onsets.append(_onset(child, start.local, after if before is None else before, after, dates))
+        dates -= len(onsets[-1].more)
     return Zone(tuple(onsets)) if onsets else None
 
 
-def _onset(child: Component, start: datetime, before: int, after: int) -> Onset:
+def _onset(child: Component, start: datetime, before: int, after: int, most: int) -> Onset:
+    """:param most: dates that are read."""
     rule = dict(
         part.partition("=")[::2] for part in child.value("RRULE").replace(" ", "").split(";")[:20] if part
     )
@@ -248,7 +252,8 @@ def _onset(child: Component, start: datetime, before: int, after: int) -> Onset:
             weekday,
             until.local.year if until is not None else 9999,
         )
-    dates = [read_moment(one) for found in child.all("RDATE")[:5] for one in found.value.split(",")[:50]]
+    written = ",".join(found.value for found in child.all("RDATE")[:5]) if most > 0 else ""
+    dates = [read_moment(one) for one in written.split(",", most)[:most]]
     return Onset(
         start, before, after, daylight, name, more=tuple(one.local for one in dates if one is not None)
     )
@@ -278,20 +283,26 @@ def _minutes(value: str) -> int | None:
 
 
 class Zones:
-    """The zones of one calendar."""
+    """The zones of one calendar; one is read when a moment names it, since most calendars carry more than they use."""
 
     def __init__(self, components: Iterable[Component] = ()) -> None:
-        self._zones: dict[str, Zone] = {}
+        self._written: dict[str, Component] = {}
+        self._read: dict[str, Zone | None] = {}
         for component in list(components)[:50]:
             named = component.first("TZID")
-            zone = read_zone(component)
-            if named is not None and zone is not None:
-                self._zones.setdefault(named.value.strip().strip('"'), zone)
+            if named is not None and component.children:
+                self._written.setdefault(named.value.strip().strip('"'), component)
 
     @property
     def only(self) -> str:
         """The name of the one zone that there is; "" for several or none."""
-        return next(iter(self._zones)) if len(self._zones) == 1 else ""
+        return next(iter(self._written)) if len(self._written) == 1 else ""
+
+    def _zone(self, name: str) -> Zone | None:
+        if name not in self._read:
+            component = self._written.get(name)
+            self._read[name] = read_zone(component) if component is not None else None
+        return self._read[name]
 
     def utc(self, moment: Moment) -> datetime:
         """A moment in UTC, naive; without a zone it counts as UTC, a date alone as its first minute."""
@@ -303,7 +314,7 @@ class Zones:
             return moment.local
 
     def _offset(self, moment: Moment) -> int:
-        zone = self._zones.get(moment.zone)
+        zone = self._zone(moment.zone)
         if zone is not None:
             return zone.offset(moment.local)
         known = _by_name(moment.zone)
@@ -311,7 +322,7 @@ class Zones:
 
     def blob(self, moment: Moment) -> bytes:
         """The zone of a moment as 172 bytes."""
-        zone = self._zones.get(moment.zone)
+        zone = self._zone(moment.zone)
         if zone is not None:
             return zone.blob(moment.local)
         known = None if moment.utc else _by_name(moment.zone)
@@ -351,17 +362,20 @@ def _turns(zone: ZoneInfo, year: int) -> tuple[tuple[datetime, int, int], ...]:
     try:
         at = datetime(year, 1, 1, tzinfo=UTC)
         before = _utc_offset(zone, at)
-        for _ in range(366):
-            then = at + timedelta(days=1)
+        # No zone changes twice within a week.
+        for _ in range(53):
+            then = at + timedelta(days=7)
             after = _utc_offset(zone, then)
             if after != before:
                 while then - at > timedelta(minutes=1):
                     middle = at + (then - at) / 2
                     at, then = (at, middle) if _utc_offset(zone, middle) != before else (middle, then)
                 moment = then.replace(second=0, microsecond=0)
+                if moment.year != year:
+                    break
                 found.append((moment.replace(tzinfo=None) + timedelta(minutes=before), before, after))
                 at, before = moment, after
-            at = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            at = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=7)
     except (OverflowError, ValueError):
         return ()
     return tuple(found)

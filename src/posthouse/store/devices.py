@@ -278,6 +278,13 @@ def remember_send(tx: Transaction, device_row_id: int, client_id: str, sha256: b
     return True
 
 
+def forget_sends(tx: Transaction, device_row_id: int, client_id: str) -> None:
+    """Let `remember_send` know nothing more of this ClientId."""
+    tx.execute(
+        "DELETE FROM device_send WHERE device = ? AND client_id = ?", (device_row_id, clean(client_id))
+    )
+
+
 def was_sent(tx: Transaction, device_row_id: int, client_id: str, sha256: bytes) -> bool:
     """Whether `remember_send` knows this send."""
     row = tx.one(
