@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 #: how many functions may wait before more are refused
 QUEUE_LIMIT = 10_000
+#: messages that are brought in slices at a time
+LARGE = 4
 #: seconds for which the reactor is told of outcomes without a pause
 SLICE = 0.005
 #: seconds in which what arrives still joins the group that runs
@@ -71,6 +73,8 @@ class Database:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = Path(path)
+        #: a turn for each message that comes in slices (``store.keep``)
+        self.large = DeferredSemaphore(LARGE)
         self._publish = publish
         self._to_reactor = to_reactor
         self._reader_count = readers

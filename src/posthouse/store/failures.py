@@ -1,7 +1,7 @@
 """What a database failure means to the house.
 
-Full, busy or failing storage passes: it is ``TryLater`` (``StorageFull`` for a full disk), never a permanent
-refusal. A programming fault (a constraint, bad SQL) is let through unchanged, so that it is seen.
+Full, busy or failing storage passes: it is ``TryLater`` (``StorageFull`` for a full disk, and for writes that fail),
+never a permanent refusal. A programming fault (a constraint, bad SQL) is let through unchanged, so that it is seen.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def translate(error: Exception) -> Exception:
         return error
     code = _primary(error)
     name = getattr(error, "sqlite_errorname", "")
-    if code == _FULL:
+    # SQLite says FULL for ENOSPC alone: a quota (EDQUOT) or a limit on the size of files (EFBIG) is IOERR_WRITE.
+    if code == _FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_WRITE:
         found: TryLater = StorageFull(cause=f"the database or its disk is full: {error} ({name})")
     elif code in _PASSING:
         found = TryLater(cause=f"{_PASSING[code]}: {error} ({name})")

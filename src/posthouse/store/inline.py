@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, DeferredSemaphore, execute
 from zope.interface import implementer
 
 from posthouse.errors import TryLater
@@ -41,6 +41,7 @@ class InlineDatabase:
     def __init__(self, path: Path | str = ":memory:", *, publish: Callable[[News], None] = _ignore) -> None:
         self._path = None if str(path) == ":memory:" else Path(path)
         self.publish = publish
+        self.large = DeferredSemaphore(1)
         self._lock = FileLock(self._path) if self._path is not None else None
         self._connection: sqlite3.Connection | None = None
 

@@ -2,7 +2,8 @@
 
 Promise: up to 64 KB are compressed on the spot, up to 2 MB in a thread, unless the spool did so while they
 arrived; more goes ahead of the delivering transaction in slices of 1 MB, each a transaction of its own, so
-that no writer waits behind 50 MB. What was sent ahead and is never referred to is swept by the store.
+that no writer waits behind 50 MB, and of a few messages at a time, so that nobody waits behind the slices of two
+hundred, nor are those in memory. What was sent ahead and is never referred to is swept by the store.
 """
 
 from __future__ import annotations
@@ -69,11 +70,14 @@ async def keep_body(database: Any, pool: Any, message: Readable, now: int) -> bo
     :raises TryLater: the store or the disk is full or busy; nothing was kept.
     """
     if message.size > SLICED_FROM:
+        await database.large.acquire()
         try:
             return await _upload(database, pool, message, now)
         except NoSuchItem as error:
             # It took longer than the sweeper's hour. To the sender it is no "no such user".
             raise TryLater(cause=error.cause) from error
+        finally:
+            database.large.release()
     if _is_packed(message) or (message.data is not None and message.size <= _INLINE):
         return _prepare(message)
     prepared: bodies.PreparedBody = await pool.run(_prepare, message)
