@@ -291,6 +291,7 @@ class MailGroup:
     """A distribution list: an address of ours that means its members. All addresses are folded.
 
     ``posting``: "anyone", "members", or "listed" (then ``posters`` has addresses, or "@example.org" for a domain).
+    After routing, of a group for its members, ``members`` has their mailboxes and ``posters`` those elsewhere.
     """
 
     address: str
@@ -298,6 +299,7 @@ class MailGroup:
     posting: str = "anyone"
     owner: str = ""  # gets its bounces; "" is the postmaster
     posters: frozenset[str] = frozenset()
+    members: frozenset[int] = frozenset()
 
 
 @frozen

@@ -171,6 +171,11 @@ class UserTests(AddressCase):
             Malformed, "user forward", address="ann@example.org", targets=["bob@example.org"], off=True
         )
         self.refused(NoSuchAccount, "user forward", address="ann@example.org", targets=["no@example.org"])
+        self.run_op("group add", address="crew@example.org", members=["bob@example.org"])
+        self.run_op("user forward", address="ann@example.org", targets=["crew@example.org"])
+        # Otherwise strangers who write to Ann would be told that they may not write to the group.
+        self.run_op("group set", address="crew@example.org", posting="members")
+        self.refused(NotPermitted, "user forward", address="ann@example.org", targets=["crew@example.org"])
         self.run_op("user forward", address="ann@example.org", off=True)
         self.assertIsNone(self.run_op("user show", address="ann@example.org")["keep_copy"])
 

@@ -72,6 +72,7 @@ class RuleTests(ArrivalCase):
         self.assertEqual(self.rules()[0]["name"], "K")
 
     def test_mistakes_are_one_sentence(self) -> None:
+        self.good("group", "add", "crew@example.org", "ann@example.org")
         for words, said in (
             (("--if", "moon full", "--do", "read"), "begins with none of"),
             (("--if", "from ann", "--do", "sing"), "begins with none of"),
@@ -79,6 +80,8 @@ class RuleTests(ArrivalCase):
             (("--if", "from ann", "--do", "move Nowhere"), 'no folder "Nowhere"'),
             (("--do", "move Calendar"), "folder for mail"),
             (("--do", "forward nobody"), "not a mail address"),
+            (("--do", "redirect nobody@example.org"), "leads nowhere"),
+            (("--do", "redirect crew@example.org"), "crew@example.org is a group"),
             (("--form", "{"), "is JSON"),
         ):
             self.assertIn(said, self.bad("rule", "add", "ann@example.org", *words))

@@ -9,9 +9,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.delivery.absence import AutoReply, wants_no_answer
-from posthouse.store import absence, people
+from posthouse.model import FolderType
+from posthouse.store import absence, folders, people, preferences
 from posthouse.store.absence import Absence, Message, State
 from tests.delivery.house import PLAIN, HouseCase
+from tests.support.store import NOW
 
 DAY = 24 * 3600
 
@@ -86,6 +88,17 @@ class AnswerTests(AbsenceCase):
         self.assertEqual((mail["From"], mail["To"]), ("Bob <bob@here.example>", "eve@there.example"))
         self.assertEqual(self.text(), "Stranger, I am away.")
         self.assertEqual(len(self.items(self.bob)), 1)
+
+    def test_a_tag_that_names_a_folder_is_answered_too(self) -> None:
+        def make(tx: Any) -> None:
+            preferences.set_plus_folders(tx, self.bob.id, True)
+            folders.create_folder(tx, self.bob.mailbox_id, 0, "Shop", FolderType.USER_MAIL, NOW)
+
+        self.db.write_now(make)
+        self.leave()
+        self.arrive(to="bob+shop@here.example", To="bob+shop@here.example")
+        self.assertEqual(self.items(self.bob), [])  # it is in the folder
+        self.assertEqual([recipient for recipient, _ in self.answers()], ["eve@there.example"])
 
     def test_once_a_week(self) -> None:
         self.leave()

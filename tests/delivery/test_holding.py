@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.defer import fail
@@ -9,7 +10,7 @@ from twisted.internet.defer import fail
 from posthouse.delivery.holding import Holding
 from posthouse.delivery.message import Message
 from posthouse.delivery.submission import Parcel
-from posthouse.errors import NoSuchThing, SentTooMuch, TryLater
+from posthouse.errors import NoSuchThing, NotPermitted, OverQuota, SentTooMuch, TryLater
 from posthouse.model import FolderType, News, Recipient, evolve
 from posthouse.store import accounts, domains, held, items, outbox, preferences
 from posthouse.store.allowance import Allowance
@@ -238,6 +239,21 @@ class TroubleTests(HoldingCase):
         self.assertEqual((self.queue(), self.waiting()), ([], []))
         self.assertIn(b"Action: failed", self.body(self.items(self.ann)[0]))
 
+    def test_what_is_taken_back_while_it_fails_is_not_reported(self) -> None:
+        self.hold()
+        self.submit(OUT)
+        (name,) = [one.name for one in self.waiting()]
+        structure_of = self.submission.structure_of
+
+        async def fails(submission: Any, data: bytes) -> Any:
+            self.take_back(name)
+            raise NotPermitted("No.")
+
+        self.patch(type(self.submission), "structure_of", fails)
+        self.pass_time(31)
+        self.patch(type(self.submission), "structure_of", structure_of)
+        self.assertEqual((self.places(), self.items(self.ann)), ({"OUTBOX": 0, "DRAFTS": 1, "SENT": 0}, []))
+
 
 class SmtpTests(HoldingCase):
     def smtp(self, data: bytes, *recipients: Recipient, **fields: Any) -> str:
@@ -267,6 +283,31 @@ class SmtpTests(HoldingCase):
         (item,) = self.items(self.bob)
         self.assertNotIn(b"hidden", self.body(item))
         self.assertIn(b"Action: delivered", self.body(self.items(self.ann)[0]))
+
+    def test_a_report_says_when_it_should_leave(self) -> None:
+        # RFC 4865
+        when = self.now() + 60_000
+        self.smtp(PLAIN, Recipient("gone@here.example", (self.bob.mailbox_id,)), hold_until=when)
+        self.pass_time(60)
+        report = self.body(self.items(self.ann)[0])
+        moment = datetime.fromtimestamp(when / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.assertIn(f"Future-Release-Request: until; {moment}\r\n".encode(), report)
+        self.hold(10)  # nobody asked for this
+        self.smtp(PLAIN, Recipient("gone@here.example", (self.bob.mailbox_id,)))
+        self.pass_time(10)
+        self.assertNotIn(b"Future-Release", self.body(self.items(self.ann)[1]))
+
+    def test_a_full_mailbox_holds_nothing_more(self) -> None:
+        self.db.write_now(lambda tx: accounts.set_quota(tx, self.ann.mailbox_id, 100))
+        to = Recipient("bob@here.example", (self.bob.mailbox_id,))
+        self.smtp(PLAIN, to, hold_until=self.now() + 60_000)
+        envelope = evolve(
+            self.envelope("ann@here.example", account=self.ann),
+            recipients=(to,),
+            hold_until=self.now() + 60_000,
+        )
+        self.failureResultOf(self.intake.accept(envelope, self.spooled(PLAIN)), OverQuota)
+        self.assertEqual(len(self.waiting()), 1)
 
     def test_the_users_own_hold_counts_here_too_and_can_be_taken_back(self) -> None:
         self.hold(10)

@@ -37,7 +37,10 @@ class HeadTests(HouseCase):
                 "precedence": "list",
             },
         )
-        self.assertEqual(head_of(MailGroup("team@here.example"))["list-id"], "<team.here.example>")
+        for nothing in ("", " "):
+            self.assertEqual(
+                head_of(MailGroup("team@here.example", nothing))["list-id"], "<team.here.example>"
+            )
         self.assertEqual(
             head_of(MailGroup("t@here.example", "Käse"))["list-id"], "=?utf-8?q?K=C3=A4se?= <t.here.example>"
         )
@@ -60,7 +63,7 @@ class HeadTests(HouseCase):
         group = MailGroup(f"{local}@here.example", name)
         found = head_of(group)
         self.assertEqual(set(found), {"list-id", "list-post", "list-owner", "precedence"})
-        self.assertTrue(found["list-id"].endswith(f"<{list_id(group)}>"))
+        self.assertTrue(found["list-id"].endswith(f"<{list_id(group)}>"), found["list-id"])
         self.assertTrue(found["list-post"].isascii())
 
 
@@ -141,6 +144,18 @@ class GroupTests(HouseCase):
         )
         self.refused("far@there.example", address="all@here.example")
         self.asked("ann@here.example", self.ann, "all@here.example")
+
+    def test_who_shares_an_alias_with_a_group_is_no_member(self) -> None:
+        self.group("ann@here.example", "far@there.example", posting="members")
+        self.db.write_now(
+            lambda tx: accounts.add_alias(
+                tx, "mix@here.example", ["crew@here.example", "bob@here.example", "x@there.example"], NOW
+            )
+        )
+        for sender, account in (("bob@here.example", self.bob), ("x@there.example", None)):
+            self.refused(sender, account, "mix@here.example")
+        self.asked("ann@here.example", self.ann, "mix@here.example")
+        self.asked("far@there.example", None, "mix@here.example")
 
     def test_from_must_be_allowed_as_well(self) -> None:
         self.group("ann@here.example", "far@there.example", posting="members")

@@ -6,17 +6,18 @@ from typing import Any
 
 from posthouse.delivery import sorting
 from posthouse.delivery.absence import AutoReply
+from posthouse.delivery.holding import Holding
 from posthouse.delivery.message import message_of
 from posthouse.delivery.sending_on import MAX_ATTACHED, SendingOn, stays_here
 from posthouse.delivery.sifting import Sifter
 from posthouse.delivery.sorting import Letter, Sorter, trial
 from posthouse.delivery.srs import is_rewritten
 from posthouse.delivery.traits import KnownTraits
-from posthouse.model import Account, Folder, FolderType, Item, MailGroup
+from posthouse.model import Account, Folder, FolderType, Item, MailGroup, Recipient, evolve
 from posthouse.rules.form import form_of, rule_from
 from posthouse.rules.model import Rule
 from posthouse.rules.phrases import action_form, condition_from
-from posthouse.store import absence, allowance, bodies, conversations, folders, groups, rules
+from posthouse.store import absence, accounts, allowance, bodies, conversations, folders, groups, rules
 from posthouse.store.absence import Absence, Message, State
 from posthouse.store.allowance import Allowance
 from posthouse.store.delivery import Copy
@@ -268,6 +269,28 @@ class SendingOnTests(SortingCase):
         self.rule("redirect crew@here.example")
         self.arrive()
         self.assertEqual((len(self.items(self.ann)), len(self.items(self.bob))), (0, 1))
+
+    def test_a_full_mailbox_takes_nothing_from_a_rule(self) -> None:
+        self.db.write_now(lambda tx: accounts.set_quota(tx, self.ann.mailbox_id, 100))
+        self.rule("redirect ann@here.example", "forward ann@here.example")
+        self.arrive()
+        self.assertEqual(len(self.items(self.ann)), 1)  # what fills it is the last
+        self.arrive(FAR.replace(b"<1@", b"<2@"))
+        self.assertEqual((len(self.items(self.ann)), len(self.items(self.bob))), (1, 2))
+
+    def test_a_held_message_that_a_rule_sends_on_keeps_to_tls(self) -> None:
+        self.rule("redirect else@there.example")
+        recipients = (Recipient("bob@here.example", (self.bob.mailbox_id,)),)
+        envelope = evolve(
+            self.envelope("ann@here.example", account=self.ann, require_tls=True),
+            recipients=recipients,
+            hold_until=self.now() + 5000,
+        )
+        self.successResultOf(self.intake.accept(envelope, self.spooled(PLAIN)))
+        holding = Holding(self.submission, self.clock)
+        holding.start()
+        self.clock.pump([0.0, 6.0, 0.0, 0.01])
+        self.assertEqual([row.require_tls for row in self.queue()], [True])
 
     def test_a_repeat_is_not_sent_on_again(self) -> None:
         self.rule("redirect else@there.example")

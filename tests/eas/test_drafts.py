@@ -16,7 +16,7 @@ from posthouse.errors import StorageFull, TryLater
 from posthouse.mime.bodies import choose_bodies, decode_part, text_of
 from posthouse.mime.scan import scan
 from posthouse.model import FolderType, Item, News
-from posthouse.store import bodies, changes, devices, folders, items, outbox
+from posthouse.store import accounts, bodies, changes, devices, folders, items, outbox
 from posthouse.wbxml.tags import AirSync, AirSyncBase, Email, Email2
 from posthouse.wbxml.tree import E, Element
 from posthouse.work.pool import InlinePool
@@ -637,6 +637,23 @@ class SendTests(DraftCase):
         answer = self.response(self.sync(change(number, data(subject="x"))))
         assert answer is not None
         self.assertEqual(answer.text(AirSync.Status), "122")
+
+    def test_a_full_mailbox_takes_no_new_draft_and_sends_none(self) -> None:
+        account = self.room.account
+        self.room.db.write_now(lambda tx: accounts.set_quota(tx, account.mailbox_id, 10))
+        self.sync(add(data(subject="the one that fills it", text="x")))
+        # MS-ASCMD 2.2.3.177.17: 9 when the mailbox is full; Exchange's common status 113 for what would be sent.
+        more = add(data(subject="more", text="x"), "2")
+        sent = add(data(to="b@example.org", text="x"), "3", send=True)
+        for order, status in ((more, "9"), (sent, "113")):
+            answer = self.response(self.sync(order))
+            assert answer is not None
+            self.assertEqual(answer.text(AirSync.Status), status)
+        # Once there is room, the next Sync takes it.
+        self.room.db.write_now(lambda tx: accounts.set_quota(tx, account.mailbox_id, 1 << 20))
+        self.sync(more)
+        self.assertEqual([item.subject for item in self.items()], ["the one that fills it", "more"])
+        self.assertEqual(self.sent, [])
 
     def test_another_sender_is_120(self) -> None:
         mime = b"From: boss@example.org\r\nTo: b@example.org\r\n\r\nPay\r\n"

@@ -188,3 +188,25 @@ class DecisionTests(SynchronousTestCase):
         last = rule(when="body pay", number=9)
         self.assertEqual(decide([*rules, last], FACTS, READER).applied, ())
         self.assertEqual(decide([*rules[:8], last], FACTS, READER).applied, (9,))
+
+    def test_people_and_headers_cost_as_well(self) -> None:
+        crowd = tuple(Person(f"person {n}", f"p{n}@x.example") for n in range(200))
+        facts = evolve(FACTS, to=crowd, cc=crowd, header=lambda name: "x" * 80_000)
+        values = tuple(f"nobody {n}" for n in range(64))
+        last = rule(when="body pay", number=9)
+        for condition in (
+            Condition("recipient", "contains", values),
+            Condition("to", "is", values),
+            Condition("header", "contains", values, "x-kind"),
+        ):
+            costly = Rule("r", (Action("flag"),), (condition,))
+            self.assertEqual(decide([last, *[costly] * 200], facts, READER).applied, (9,))
+            self.assertEqual(decide([*[costly] * 200, last], facts, READER).applied, ())
+
+    def test_a_rule_whose_exceptions_are_too_costly_deletes_nothing(self) -> None:
+        needles = tuple(f"needle {n}" for n in range(60))
+        costly = Rule("r", (Action("flag"),), (Condition("body", "contains", needles),))
+        deadly = Rule("d", (Action("delete"),), (), (Condition("body", "contains", ("pay",)),))
+        self.assertFalse(decide([deadly], FACTS, READER).delete)
+        self.assertFalse(decide([*[costly] * 8, deadly], FACTS, READER).delete)
+        self.assertFalse(decide([*[costly] * 20, deadly], FACTS, READER).delete)

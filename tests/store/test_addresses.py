@@ -57,6 +57,15 @@ class CatchAllTests(AddressCase):
 
     def test_the_owner_answers_as_what_is_nobodys(self) -> None:
         self.write(domains.set_catch_all, "example.org", "bob@example.org")
+        self.group("team@example.org", "ann@example.org", owner="ann@example.org")
+        for taken in (
+            "team@example.org",
+            "team-owner@example.org",
+            "team-owner+x@example.org",
+            "abuse@example.org",
+        ):
+            self.assertTrue(self.read(routing.is_taken, taken), taken)
+        self.assertFalse(self.read(routing.is_taken, "some-owner@example.org"))
         self.assertEqual(self.read(senders.caught_domains, self.bob.id), {"example.org"})
         self.assertEqual(self.read(senders.caught_domains, self.ann.id), frozenset())
         self.assertTrue(self.read(routing.is_taken, "ann@example.org"))
@@ -168,6 +177,18 @@ class ForwardingTests(AddressCase):
         self.forward(self.ann, "ann@example.org", copy=False)
         self.assertEqual(self.boxes("ann@example.org"), {"ann"})
 
+    def test_nobodys_mail_is_lost_because_others_get_it(self) -> None:
+        self.group("team@example.org", "ann@example.org", "bob@example.org", "eve@other.example")
+        self.forward(self.ann, "gone@example.org", copy=False)
+        self.assertEqual(self.boxes("team@example.org"), {"ann", "bob", "eve"})
+        self.forward(self.ann, "bob@example.org", copy=False)
+        self.forward(self.bob, "ann@example.org", copy=False)
+        self.assertEqual(self.boxes("team@example.org"), {"ann", "bob", "eve"})
+        # A way out of the circle is a way.
+        self.forward(self.bob, "ann+x@example.org", "far@there.example", copy=False)
+        self.assertEqual(self.boxes("team@example.org"), {"eve"})
+        self.assertEqual(self.route("team@example.org").remote, ("far@there.example",))
+
     def test_what_is_wanted_is_remembered_and_bounded(self) -> None:
         self.forward(self.ann, "b@there.example", "a@there.example", copy=False)
         self.write(preferences.set_hold, self.ann.id, 30)
@@ -223,6 +244,19 @@ class GroupTests(AddressCase):
         mixed = self.route("mixed@example.org")
         self.assertIsNone(mixed.group)
         self.assertEqual([one.posting for one in mixed.groups], ["members"])  # whoever writes is still asked
+
+    def test_who_its_members_are_is_not_whom_an_address_means_beside_it(self) -> None:
+        self.group("team@example.org", "ann@example.org", "far@there.example", posting="members")
+        self.write(
+            accounts.add_alias,
+            "mixed@example.org",
+            ["team@example.org", "bob@example.org", "x@there.example"],
+            NOW,
+        )
+        for address in ("team@example.org", "mixed@example.org"):
+            (group,) = self.route(address).groups
+            self.assertEqual(group.members, {self.ann.mailbox_id}, address)
+            self.assertEqual(group.posters, {"far@there.example"}, address)
 
     def test_it_is_changed_listed_and_deleted(self) -> None:
         self.group("team@example.org", "ann@example.org")

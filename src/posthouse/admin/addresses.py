@@ -9,9 +9,10 @@ from posthouse.admin.people import fold_address
 from posthouse.admin.registry import Ports, operation
 from posthouse.errors import Malformed, NoSuchAccount, NoSuchThing, TryLater
 from posthouse.mime import addresses
+from posthouse.model import MailGroup
 from posthouse.store import domains, routing
 
-__all__ = ["domain_named", "require_targets"]
+__all__ = ["domain_named", "leads_to_groups", "require_targets"]
 
 _NOTE = 200
 
@@ -30,6 +31,14 @@ def require_targets(tx: Any, targets: Iterable[str]) -> None:
             raise NoSuchAccount(f"{target} leads nowhere: there is no such user, alias or group.") from None
         except TryLater:
             pass  # too large for now
+
+
+def leads_to_groups(tx: Any, target: str) -> tuple[MailGroup, ...]:
+    """The groups that a (folded) address leads to."""
+    try:
+        return routing.route(tx, target).groups
+    except TryLater:
+        return (MailGroup(target),)  # too large for now: no single reader
 
 
 @operation("catchall set")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from posthouse.admin.addresses import require_targets
+from posthouse.admin.addresses import leads_to_groups, require_targets
 from posthouse.admin.people import account_of, fold_address
 from posthouse.admin.registry import Ports, operation
-from posthouse.errors import Malformed
+from posthouse.errors import Malformed, NotPermitted
 from posthouse.store import accounts, preferences, quotas, senders
 from posthouse.store.quotas import Usage
 
@@ -92,6 +92,10 @@ async def user_forward(
 
     def write(tx: Any) -> None:
         require_targets(tx, to)
+        for target in to:
+            if any(group.posting != "anyone" for group in leads_to_groups(tx, target)):
+                # Whoever writes to the user would be asked for the right to write to the group.
+                raise NotPermitted(f"Not everybody may write to {target}; mail cannot be forwarded there.")
         preferences.set_forwarding(tx, account.id, to, not no_copy)
 
     await ports.db.write(write)

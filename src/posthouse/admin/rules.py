@@ -10,9 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from posthouse.admin.addresses import leads_to_groups, require_targets
 from posthouse.admin.people import account_of
 from posthouse.admin.registry import Ports, operation
-from posthouse.errors import Malformed, NoSuchFolder, NoSuchItem
+from posthouse.errors import Malformed, NoSuchFolder, NoSuchItem, NotPermitted
 from posthouse.mime.addresses import fold_address
 from posthouse.model import Account, Arrival, Folder, FolderType, evolve
 from posthouse.rules.form import form_of, rule_from
@@ -184,12 +185,18 @@ def checked(tx: Any, account: Account, form: Any) -> Rule:
     """The rule that a form means, its addresses folded and its folders there.
 
     :raises Malformed, TooLarge: it is none. :raises NoSuchFolder: a folder is missing, or is not for mail.
+    :raises NotPermitted: it sends mail to a group. :raises NoSuchAccount: it sends mail to nobody of ours.
     """
     rule = rule_from(form)
     for number in sorted(rule.folders):
         folder = folders.folder_by_number(tx, account.mailbox_id, number)
         if folder is None or folder.type.item_class != "Email":
             raise NoSuchFolder("A rule needs a folder for mail that is there.")
+    to = [fold_address(address) for action in rule.actions for address in action.to]
+    require_targets(tx, to)
+    for address in to:
+        if leads_to_groups(tx, address):
+            raise NotPermitted(f"{address} is a group; rules send mail to people only.")
     return evolve(
         rule,
         conditions=tuple(map(_folded, rule.conditions)),
@@ -238,7 +245,7 @@ def _number(tx: Any, account: Account, path: str) -> int:
     for number, name in paths(tx, account.mailbox_id).items():
         if wanted in (name.casefold(), f"#{number}"):
             return number
-    raise NoSuchFolder(f'There is no folder "{path[:100]}"; write it like Work/Bills.')
+    raise NoSuchFolder(f'There is no folder "{path[:100]}" in the mailbox; the user has to make it first.')
 
 
 def _json(text: str) -> Any:

@@ -59,5 +59,9 @@ def sifter_of(
     )
     greylist = Greylist(database, wanted.greylist_seconds) if wanted.greylist_seconds else None
     return Sifter(
-        KnownTraits(database, reactor.seconds), Sorter(SendingOn(reporter, allowance)), pool, judge, greylist
+        KnownTraits(database, reactor.seconds),
+        Sorter(SendingOn(reporter, allowance, config.mailboxes.quota)),
+        pool,
+        judge,
+        greylist,
     )

@@ -30,6 +30,7 @@ def eas_settings(config: Config, unlimited: Callable[[str], bool]) -> EasSetting
         versions=tuple(version for version in VERSIONS if version <= highest),
         max_request=eas.request_limit,
         heartbeat=(eas.heartbeat_min, eas.heartbeat_max),
+        quota=config.mailboxes.quota,
     )
 
 

@@ -97,7 +97,7 @@ class AutoReply:
         boxes = [
             copy.mailbox_id
             for copy, number in zip(copies, numbers, strict=True)
-            if number and copy.folder_type == FolderType.INBOX and not copy.folder_id and not copy.role
+            if number and copy.folder_type == FolderType.INBOX and not copy.role  # a tag's folder is as good
         ]
         readers = absence.away(tx, boxes, now)
         if not readers:

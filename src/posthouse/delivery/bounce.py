@@ -3,8 +3,8 @@
 Promise: a report goes to the envelope sender, from the null sender, and never answers a report; it is put
 where it belongs in the same transaction that notes the failure, so neither is there without the other.
 
-Specifications: RFC 3461 (who gets which report), RFC 3464 (its form), RFC 3834 (Auto-Submitted), RFC 5321
-4.5.5 (null reverse path) and 6.1.
+Specifications: RFC 3461 (who gets which report), RFC 3464 (its form), RFC 3834 (Auto-Submitted), RFC 4865
+(Future-Release-Request), RFC 5321 4.5.5 (null reverse path) and 6.1.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Original:
     envid: str = ""
     whole: bytes = b""
     require_tls: bool = False  # RFC 8689 5: then its report has to travel so, too
+    release: int = 0  # ms; when its sender wanted it to leave (RFC 4865)
 
 
 @frozen
@@ -120,6 +121,7 @@ class Reporter:
             boundary=self.token,
             envelope_id=original.envid,
             arrival=original.arrival,
+            release=original.release,
             returned=original.whole or original.head,
             returned_whole=bool(original.whole),
         )

@@ -190,11 +190,15 @@ class Holding:
             RecipientStatus(recipient.address, "failed", "5.7.1", recipient.orcpt, diagnostic=text)
             for recipient in one.recipients
         ]
-        report = reporter.failed(Original(one.sender, b"", one.created), statuses, now)
+        envid, release = one.fields.get("envid", ""), one.fields.get("hold_until", 0)
+        original = Original(one.sender, b"", one.created, envid, release=release)
+        report = reporter.failed(original, statuses, now)
 
-        def write(tx: Any) -> None:
+        def write(tx: Any) -> bool:
+            if held.waiting_item(tx, one) is None:
+                return False  # taken back at this moment: there is nothing to tell
             held.finish(tx, one, None, ())
-            reporter.deliver(tx, report, now)
+            return reporter.deliver(tx, report, now)
 
         _log.warn("{name} is not sent: {error}", event="held.failed", name=one.name, error=str(error))
         await self.submission.database.write(write)

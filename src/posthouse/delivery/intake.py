@@ -46,7 +46,7 @@ from posthouse.mailauth.results import remove_foreign
 from posthouse.mime import compose
 from posthouse.mime.addresses import fold_address, parse_mailboxes
 from posthouse.model import Account, Envelope, ItemDraft, Recipient, evolve
-from posthouse.store import accounts, allowance, delivery, held
+from posthouse.store import accounts, allowance, delivery, held, quotas
 from posthouse.store.acquaintances import note_acquaintances
 from posthouse.store.allowance import Allowance
 from posthouse.store.keep import keep_body
@@ -294,12 +294,14 @@ class Intake:
             "ret": envelope.ret,
             "tls": envelope.tls,
             "require_tls": envelope.require_tls,
+            "hold_until": envelope.hold_until,
         }
 
         def store(tx: Any) -> None:
             account = accounts.account_by_id(tx, account_id)
             if account is None:
                 raise TryLater(cause="the account went away")
+            quotas.check(tx, account.mailbox_id, self.directory.quota, now)
             allowance.check(tx, account_id, elsewhere, self.allowance, now)
             allowance.note(tx, account_id, elsewhere, now)
             kept: ItemDraft = evolve(draft, trace=added, read=True)
@@ -328,16 +330,21 @@ class Intake:
         statuses = arrivals(envelope)
         if not statuses:
             return None
-        return self.reporter.succeeded(Original(envelope.sender, head, now, envelope.envid), statuses, now)
+        return self.reporter.succeeded(_original(envelope, envelope.sender, head, now), statuses, now)
 
     def _refusals(self, envelope: Envelope, head: bytes, now: int) -> list[Report]:
         """The reports of mailboxes that were left out because they are full."""
         if self.reporter is None:
             return []
         return [
-            self.reporter.failed(Original(sender, head, now, envelope.envid), [status], now)
+            self.reporter.failed(_original(envelope, sender, head, now), [status], now)
             for sender, status in left_out(envelope)
         ]
+
+
+def _original(envelope: Envelope, sender: str, head: bytes, now: int) -> Original:
+    """What a report about a message is about. :param sender: who gets it."""
+    return Original(sender, head, now, envelope.envid, require_tls=envelope.require_tls)
 
 
 def _with_hidden(message: Message, envelope: Envelope) -> bytes:

@@ -50,9 +50,9 @@ def check_posting(recipient: Recipient, account: Account | None, owned: frozense
         if group.posting == "anyone":
             continue
         if account is not None:
-            allowed = _is_one_of_us(group, recipient, account, owned)
+            allowed = _is_one_of_us(group, account, owned)
         else:
-            allowed = bool(sender) and _is_listed(group, recipient, sender)
+            allowed = bool(sender) and _is_listed(group, sender)
         if not allowed:
             raise NotPermitted(
                 "You may not write to this group.",
@@ -85,20 +85,20 @@ def authors_of(fields: Sequence[tuple[str, bytes]]) -> list[str]:
     ]
 
 
-def _is_one_of_us(group: MailGroup, recipient: Recipient, account: Account, owned: frozenset[str]) -> bool:
+def _is_one_of_us(group: MailGroup, account: Account, owned: frozenset[str]) -> bool:
     if account.address == group.owner:
         return True
     if group.posting == "members":
-        return account.mailbox_id in (*recipient.mailbox_ids, *recipient.staying, *recipient.full)
+        return account.mailbox_id in group.members
     return bool(owned & group.posters) or f"@{account.address.rpartition('@')[2]}" in group.posters
 
 
-def _is_listed(group: MailGroup, recipient: Recipient, sender: str) -> bool:
+def _is_listed(group: MailGroup, sender: str) -> bool:
     folded = fold_address(sender)
     if folded == group.owner:
         return True
     if group.posting == "members":
-        return folded in {fold_address(address) for address in recipient.remote}
+        return folded in group.posters
     return folded in group.posters or f"@{folded.rpartition('@')[2]}" in group.posters
 
 
@@ -133,7 +133,8 @@ def list_head(group: MailGroup, fields: Sequence[tuple[str, bytes]]) -> bytes:
     if "list-id" not in present:
         if group.name.isascii():
             shown = format_mailbox(Mailbox(group.name, own.decode()))
-            lines += compose.raw_field("List-Id", shown if group.name else f"<{shown}>")
+            # A name of blanks is none.
+            lines += compose.raw_field("List-Id", shown if shown.endswith(">") else f"<{shown}>")
         else:
             words = compose.encode_words(group.name, len("List-Id: ")).decode("ascii")
             lines += compose.raw_field("List-Id", f"{words} <{own.decode()}>")

@@ -15,12 +15,12 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from posthouse.delivery.bounce import Reporter
-from posthouse.delivery.directory import find_route, owns
+from posthouse.delivery.directory import find_route, owns, roomy
 from posthouse.delivery.message import message_of
 from posthouse.delivery.schedule import expires_at
 from posthouse.delivery.srs import Srs
 from posthouse.delivery.trace import delivered_to_line, delivery_trace
-from posthouse.errors import NoSuchThing, TryLater
+from posthouse.errors import NoSuchThing, OverQuota, TryLater
 from posthouse.mime import compose
 from posthouse.mime.addresses import Mailbox, fold_address, format_mailbox, normalise_address
 from posthouse.mime.dates import format_date
@@ -62,10 +62,14 @@ def stays_here(letter: Any, copy: Copy, owned: frozenset[str], redirect: bool) -
 
 @frozen
 class SendingOn:
-    """:param reporter: knows our name and makes ids. :param allowance: what an account may send in a day."""
+    """:param reporter: knows our name and makes ids. :param allowance: what an account may send in a day.
+
+    :param quota: bytes of a mailbox that has none of its own; 0: no limit.
+    """
 
     reporter: Reporter
     allowance: Allowance = field(factory=Allowance)
+    quota: int = 0
 
     def send(
         self,
@@ -94,12 +98,14 @@ class SendingOn:
                         # Who may write to a group is asked about people.
                         notes.append(f"{owner.address}: no {kind} to the group {address}")
                         continue
+                    # A full mailbox takes nothing from colleagues' rules either.
+                    recipient = roomy(tx, recipient, self.quota, now)
                     self._count(tx, owner, recipient, now)
                     if kind == "redirect":
                         self._redirect(tx, letter, copy, owner, recipient, done.body, now)
                     else:
                         self._forward(tx, letter, copy, owner, recipient, now)
-                except (NoSuchThing, TryLater) as error:
+                except (NoSuchThing, OverQuota, TryLater) as error:
                     notes.append(f"{owner.address}: no {kind} to {address}: {error}")
         return notes
 

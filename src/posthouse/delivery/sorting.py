@@ -173,6 +173,7 @@ def facts_of(letter: Letter) -> Facts:
     for name, value in fields:
         found.setdefault(name, []).append(value)
 
+    @lru_cache(maxsize=64)
     def header(name: str) -> str:
         return "\n".join(decode_header(value, _VALUE) for value in found.get(name, ())[:20]).casefold()
 

@@ -326,7 +326,9 @@ class Submission:
         note_acquaintances(tx, account.id, people_of(parcel.message.fields, parcel.addresses), now)
         head = parcel.added + parcel.message.head
         if copies or rows:
-            letter = Letter(parcel.message, parcel.draft, sender, trace, parcel.added)
+            letter = Letter(
+                parcel.message, parcel.draft, sender, trace, parcel.added, require_tls=envelope.require_tls
+            )
             plan = Plan(tuple(copies))
             if self.sifter is not None:
                 plan = self.sifter.plan(tx, None, letter, copies)
@@ -337,7 +339,9 @@ class Submission:
                 self.sifter.sorter.send_on(tx, letter, plan, done, now)
             if self.auto_reply is not None:
                 self.auto_reply.answer(tx, sender, head, copies, done.numbers[: len(copies)], now)
-        original = Original(sender, head, now, envelope.envid)
+        original = Original(
+            sender, head, now, envelope.envid, require_tls=envelope.require_tls, release=envelope.hold_until
+        )
         told = [one for one in unknown if one.notify != "NEVER"]
         if told:
             statuses = [one.status for one in told]

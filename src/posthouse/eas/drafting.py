@@ -19,15 +19,15 @@ from posthouse.eas.content.drafts import read_draft
 from posthouse.eas.content.flag import ABSENT, read_change
 from posthouse.eas.generation import AddResult, Generation
 from posthouse.eas.ids import parse_number
-from posthouse.eas.orders import CONVERSION, NOT_FOUND, Order, Written, digest, is_heavy, memory_key
+from posthouse.eas.orders import CONVERSION, NO_ROOM, NOT_FOUND, Order, Written, digest, is_heavy, memory_key
 from posthouse.eas.statuses import Status, StatusError, status_of
-from posthouse.errors import Malformed, NotPermitted, PosthouseError, TooLarge, TryLater
+from posthouse.errors import Malformed, NotPermitted, OverQuota, PosthouseError, TooLarge, TryLater
 from posthouse.mime import compose
 from posthouse.mime.dates import format_date
 from posthouse.mime.draft import draft_from
 from posthouse.mime.revise import Revised, Revision, revise
 from posthouse.model import BodyRef, Flag, Folder, FolderType, Item, ItemDraft
-from posthouse.store import bodies, changes, devices, folders, items
+from posthouse.store import bodies, changes, devices, folders, items, quotas
 from posthouse.store.bodies import PreparedBody
 from posthouse.store.keep import keep_bytes
 from posthouse.store.transaction import Transaction
@@ -67,12 +67,14 @@ class Prepared:
 class DraftAuthor:
     """A `posthouse.eas.orders.Author` for one run of one transaction.
 
+    :ivar quota: bytes of a mailbox that has none of its own; 0: no limit.
     :ivar sent: the parcels that were handed over, to be told when the transaction is durable.
     """
 
     prepared: Mapping[int, Prepared]
     device: int
     now: int
+    quota: int = 0
     sent: list[Any] = field(factory=list)
     _bodies: dict[int, int] = Factory(dict)
 
@@ -87,6 +89,11 @@ class DraftAuthor:
             # Its answer was lost, and the device began anew: the draft is there, and as it says. ClientIds restart:
             # one who knows that draft means another.
             return Written(there, 0, prepared.files)
+        try:
+            quotas.check(tx, folder.mailbox_id, self.quota, self.now)
+        except OverQuota as error:
+            # MS-ASCMD 2.2.3.177.17: the user has to free space, then the client may try again.
+            raise StatusError(NO_ROOM, error.cause) from error
         number = items.add_item(tx, folder, prepared.draft, self._keep(tx, prepared), self.now, self.device)
         return Written(number, 0, prepared.files)
 
@@ -274,7 +281,7 @@ class _Preparation:
         except NotPermitted as error:
             raise StatusError(Status.MAIL_SUBMISSION_FAILED, error.cause or error.public) from error
         except PosthouseError as error:
-            if error.temporary:
+            if error.temporary and not isinstance(error, OverQuota):
                 raise
             raise StatusError(status_of(error), error.cause) from error
 

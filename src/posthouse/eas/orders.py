@@ -36,6 +36,7 @@ SUCCESS = 1
 CONVERSION = 6
 CONFLICT = 7
 NOT_FOUND = 8
+NO_ROOM = 9
 
 #: Two full requests; a device that never gets an answer is not remembered without end.
 _MOST_REMEMBERED = 400

@@ -35,6 +35,7 @@ class EasSettings:
     :ivar seen_every: milliseconds between two writes of "last seen" of a device.
     :ivar max_devices: partnerships of one account (status 177 beyond). A device that was not seen for
         ``stale_after`` milliseconds makes room for a new one: Outlook 2408 takes a new name at each start.
+    :ivar quota: bytes of a mailbox that has none of its own; 0: no limit.
     :ivar heartbeat: seconds, least and most, of a Ping or hanging Sync.
     :ivar max_ping_folders: folders of one Ping, and collections of one Sync.
     """
@@ -50,6 +51,7 @@ class EasSettings:
     max_request: int = 25 << 20
     max_response: int = 1 << 20
     max_attachment: int = 50 << 20
+    quota: int = 0
     seen_every: int = 300_000
     max_devices: int = 100
     stale_after: int = 30 * 24 * 3600 * 1000

@@ -1,13 +1,15 @@
 """Delivery status notifications: the failure, delay and success reports that a mail server writes.
 
-RFC 3461, RFC 3462 (multipart/report), RFC 3464 (message/delivery-status), RFC 3834 (marked as automatic),
-RFC 6533 (utf-8 addresses). Values are cleaned and bounded; a hostile diagnostic text stays one field.
+RFC 3461, RFC 3462 (multipart/report), RFC 3464 (message/delivery-status), RFC 3834 (marked as automatic), RFC 4865
+(Future-Release-Request), RFC 6533 (utf-8 addresses). Values are cleaned and bounded; a hostile diagnostic text stays
+one field.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from attrs import frozen
 
@@ -49,6 +51,7 @@ def report(
     boundary: Callable[[], str],
     envelope_id: str = "",
     arrival: int | None = None,
+    release: int = 0,
     returned: bytes = b"",
     returned_whole: bool = False,
     extra: Sequence[tuple[str, str]] = (),
@@ -57,10 +60,11 @@ def report(
 
     :param sender: the From header, such as ``Mail Delivery System <mailer-daemon@example.org>``.
     :param text: the explanation for people. :param envelope_id: ENVID as given, in xtext.
+    :param release: ms; when the sender wanted the message to leave, 0 for at once.
     :param returned: the header of the message (its first 64 KB are sent back), or all of it if
         ``returned_whole``.
     """
-    status = delivery_status(reporting_mta, recipients, envelope_id, arrival)
+    status = delivery_status(reporting_mta, recipients, envelope_id, arrival, release)
     parts = [compose.text_part("plain", text), status]
     if returned_whole:
         parts.append(_returned("message/rfc822", returned))
@@ -83,7 +87,11 @@ def report(
 
 
 def delivery_status(
-    reporting_mta: str, recipients: Sequence[RecipientStatus], envelope_id: str, arrival: int | None
+    reporting_mta: str,
+    recipients: Sequence[RecipientStatus],
+    envelope_id: str,
+    arrival: int | None,
+    release: int = 0,
 ) -> bytes:
     """The machine-readable part (RFC 3464 2), with its MIME header."""
     message = []
@@ -92,6 +100,10 @@ def delivery_status(
     message.append(_line("Reporting-MTA", f"dns; {reporting_mta}"))
     if arrival is not None:
         message.append(_line("Arrival-Date", format_date(arrival)))
+    if release:
+        # RFC 4865: both forms of the wish mean a moment; "until" is the one that needs no other date.
+        moment = datetime.fromtimestamp(release / 1000, UTC)
+        message.append(_line("Future-Release-Request", f"until; {moment:%Y-%m-%dT%H:%M:%SZ}"))
     groups = [b"".join(message)]
     for recipient in recipients:
         rows = []

@@ -2,7 +2,8 @@
 
 Promise: nothing is read of a message but what some rule asks for, the body once at most; rules are asked in
 their order until one that applies says stop. The first that gives the message a place decides it; marks add up.
-Junk is shown only to rules that speak of junk.
+Junk is shown only to rules that speak of junk. All rules together compare so much and no more: beyond that none
+applies, since a rule whose exceptions nobody looked at could delete what it should not.
 """
 
 from __future__ import annotations
@@ -16,8 +17,26 @@ from posthouse.rules.model import LEVELS, Condition, Rule
 
 __all__ = ["Facts", "Outcome", "Person", "Reader", "decide", "fits"]
 
-# Looks into the text, for all rules together: each is some microseconds.
-_MOST_LOOKS = 500
+# What all rules together may cost, in comparisons with short values; a look into the text is a long one.
+_MOST = 100_000
+_TEXT_COST = 200
+
+
+class _TooMuch(Exception):
+    """The rules have cost what they may."""
+
+
+class _Budget:
+    """Counts what is left."""
+
+    def __init__(self) -> None:
+        self.left = _MOST
+
+    def spend(self, cost: int) -> None:
+        """:raises _TooMuch: nothing is left."""
+        self.left -= cost
+        if self.left < 0:
+            raise _TooMuch
 
 
 @frozen
@@ -89,7 +108,7 @@ class Outcome:
 
 def decide(rules: Sequence[Rule], facts: Facts, reader: Reader) -> Outcome:
     """The outcome of the rules, in their order."""
-    budget = [_MOST_LOOKS]
+    budget = _Budget()
     applied: list[int] = []
     place: tuple[int, bool] | None = None
     marks = {"read": False, "flag": False}
@@ -97,8 +116,11 @@ def decide(rules: Sequence[Rule], facts: Facts, reader: Reader) -> Outcome:
     lists: dict[str, dict[object, None]] = {"copy": {}, "category": {}, "forward": {}, "redirect": {}}
     stopped = False
     for rule in rules:
-        if (reader.junk and not rule.judges_junk) or not _applies(rule, facts, reader, budget):
-            continue
+        try:
+            if (reader.junk and not rule.judges_junk) or not _applies(rule, facts, reader, budget):
+                continue
+        except _TooMuch:
+            break
         applied.append(rule.id)
         for action in rule.actions:
             if action.do in ("move", "delete"):
@@ -131,30 +153,32 @@ def decide(rules: Sequence[Rule], facts: Facts, reader: Reader) -> Outcome:
     )
 
 
-def _applies(rule: Rule, facts: Facts, reader: Reader, budget: list[int]) -> bool:
+def _applies(rule: Rule, facts: Facts, reader: Reader, budget: _Budget) -> bool:
     asked = (fits(one, facts, reader, budget) for one in rule.conditions)
     applies = any(asked) if rule.any_of and rule.conditions else all(asked)
     return applies and not any(fits(one, facts, reader, budget) for one in rule.exceptions)
 
 
-def fits(one: Condition, facts: Facts, reader: Reader, budget: list[int] | None = None) -> bool:
-    """Does a message meet one condition? ``budget`` counts the looks into the text that are left."""
+def fits(one: Condition, facts: Facts, reader: Reader, budget: _Budget | None = None) -> bool:
+    """Does a message meet one condition? :param budget: what it may cost; None: whatever it costs."""
     kind, values = one.field, one.values
+    if budget is not None:
+        budget.spend(len(values) * (_TEXT_COST if kind == "body" else 1))
     if kind in ("from", "to", "cc", "recipient"):
         people = facts.author if kind == "from" else facts.to if kind == "to" else facts.cc
         if kind == "recipient":
             people = (*facts.to, *facts.cc, Person(reader.recipient, reader.recipient))
+        if budget is not None:
+            budget.spend(len(people) * len(values))
         if one.test == "is":
             return any(_is_address(value, person.address) for person in people for value in values)
         return any(value in person.text or value in person.address for person in people for value in values)
     if kind == "body":
-        if budget is not None:
-            budget[0] -= len(values)
-            if budget[0] < 0:
-                return False
         return any(value in facts.text for value in values)
     if kind in ("subject", "header"):
         text = facts.subject if kind == "subject" else facts.header(one.name)
+        if budget is not None:
+            budget.spend(len(values) * len(text) // 100)
         return text.strip() in values if one.test == "is" else any(value in text for value in values)
     if kind == "size":
         limit = int(values[0])

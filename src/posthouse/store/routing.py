@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from posthouse.errors import NoSuchAccount, TryLater
+from posthouse.mime.addresses import fold_address
 from posthouse.model import FolderType, MailGroup, Recipient
 from posthouse.store.aliases import MAX_TARGETS, add_alias, aliases, delete_alias
 from posthouse.store.dialect import clean, fold_name
@@ -67,10 +68,26 @@ class _Walk:
 
     mailboxes: dict[int, None] = field(factory=dict)
     remote: dict[str, None] = field(factory=dict)
-    staying: dict[int, None] = field(factory=dict)
+    staying: dict[int, str] = field(factory=dict)  # a mailbox that forwards -> where it was found
+    leads: dict[str, list[str]] = field(
+        factory=dict
+    )  # address -> the next ones; none where something arrives
+    passing: dict[str, int] = field(factory=dict)  # address -> a mailbox that keeps no copy
     groups: dict[str, MailGroup] = field(factory=dict)
     outside: bool = False  # something is reached without any group
     tag: str = ""
+
+    def arrives(self, address: str) -> bool:
+        """Is there a mailbox, or an address elsewhere, at the end of the way from here?"""
+        seen = {address}
+        waiting = [address]
+        while waiting:
+            targets = self.leads.get(waiting.pop())
+            if targets == []:
+                return True
+            waiting += [one for one in targets or () if one not in seen]
+            seen.update(waiting)
+        return False
 
 
 def canonical(tx: Transaction, folded: str) -> str:
@@ -99,7 +116,9 @@ def route(tx: Transaction, folded_address: str) -> Recipient:
     walk = _walk(tx, address)
     if not walk.mailboxes and not walk.remote:
         raise NoSuchAccount
-    groups = tuple(walk.groups.values())
+    groups = tuple(
+        _with_members(tx, group, walk if group.address == address else None) for group in walk.groups.values()
+    )
     # A tag names a folder of one reader, not of many.
     alone = len(walk.mailboxes) == 1 and not walk.remote
     return Recipient(
@@ -116,7 +135,8 @@ def route(tx: Transaction, folded_address: str) -> Recipient:
 def _walk(tx: Transaction, address: str) -> _Walk:
     """Follow aliases, groups and forwarding to their ends.
 
-    Two accounts that forward to each other would send mail nowhere: then each of them keeps it.
+    Two accounts that forward to each other, or one that forwards to somebody who is gone, would send mail nowhere:
+    then each of them keeps it, whoever else gets it too.
     """
     walk = _Walk()
     seen = {address}
@@ -127,15 +147,23 @@ def _walk(tx: Transaction, address: str) -> _Walk:
         targets: list[str] = []
         if isinstance(found, str):
             walk.remote[found] = None
+            walk.leads[current] = []
         elif isinstance(found, _Box):
             walk.tag = found.tag
-            if found.forward and found.mailbox_id not in walk.staying:
-                walk.staying[found.mailbox_id] = None
+            before = walk.staying.get(found.mailbox_id)
+            if found.forward and before is None:
+                walk.staying[found.mailbox_id] = current
                 targets = _forwarding(tx, found.account_id)
             if not found.forward or found.forward == _WITH_COPY:
                 walk.mailboxes[found.mailbox_id] = None
+                walk.leads[current] = []
+            elif before is None:
+                walk.passing[current] = found.mailbox_id
+                walk.leads[current] = targets or [current]
+            else:
+                walk.leads[current] = [before]
         elif found is not None:
-            targets = found.targets
+            targets = walk.leads[current] = found.targets
             if found.group is not None and not grouped:
                 walk.groups[found.group.address] = found.group
                 grouped = True
@@ -150,9 +178,19 @@ def _walk(tx: Transaction, address: str) -> _Walk:
                 )
             seen.add(target)
             waiting.append((target, grouped))
-    if not walk.mailboxes and not walk.remote:
-        walk.mailboxes.update(walk.staying)
+    for address, mailbox_id in walk.passing.items():
+        if not walk.arrives(address):
+            walk.mailboxes[mailbox_id] = None
     return walk
+
+
+def _with_members(tx: Transaction, group: MailGroup, walk: _Walk | None) -> MailGroup:
+    """The group with its members, where they are who may write: not whoever else an address means beside it."""
+    if group.posting != "members":
+        return group
+    walk = walk or _walk(tx, group.address)
+    boxes = frozenset((*walk.mailboxes, *walk.staying))
+    return evolve(group, members=boxes, posters=frozenset(map(fold_address, walk.remote)))
 
 
 def _forwarding(tx: Transaction, account_id: int) -> list[str]:
@@ -176,10 +214,9 @@ def _local(tx: Transaction, address: str) -> _Box | _Several | None:
         found = _named(tx, f"{name}@{domain}", tag if name == stem else "")
         if found is not None:
             return found
-    if stem.endswith(OWNER):
-        owner = owner_of(tx, f"{stem.removesuffix(OWNER)}@{domain}")
-        if owner is not None:
-            return _Several([owner or f"postmaster@{domain}"])
+    owner = _group_owner(tx, stem, domain)
+    if owner is not None:
+        return _Several([owner or f"postmaster@{domain}"])
     if stem in _ALWAYS:
         box = tx.one(
             "SELECT id, mailbox_id FROM account WHERE deleting = 0 AND enabled = 1 ORDER BY admin DESC, id LIMIT 1"
@@ -189,6 +226,11 @@ def _local(tx: Transaction, address: str) -> _Box | _Several | None:
     if row is not None and row[1] and local:
         return _Several([row[1]])
     return None
+
+
+def _group_owner(tx: Transaction, stem: str, domain: str) -> str | None:
+    """Whom ``GROUP-owner`` means; "" is the postmaster, None: there is no such group."""
+    return owner_of(tx, f"{stem.removesuffix(OWNER)}@{domain}") if stem.endswith(OWNER) else None
 
 
 def _named(tx: Transaction, address: str, tag: str) -> _Box | _Several | None:
@@ -232,4 +274,5 @@ def is_taken(tx: Transaction, address: str) -> bool:
         )
         is not None
         or local.partition("+")[0] in _ALWAYS
+        or _group_owner(tx, local.partition("+")[0], name.rpartition("@")[2]) is not None
     )

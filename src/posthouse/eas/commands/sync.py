@@ -149,7 +149,8 @@ class Sync(Command):
         def evaluate(tx: Transaction) -> Outcome:
             nonlocal author
             # A fresh one each time: a transaction may be run again.
-            author = DraftAuthor(prepared, desk.device, desk.now) if prepared is not None else None
+            quota = call.services.settings.quota
+            author = DraftAuthor(prepared, desk.device, desk.now, quota) if prepared is not None else None
             return collection.evaluate(tx, evolve(desk, author=author), ask)
 
         for _ in range(_ATTEMPTS):
