@@ -49,27 +49,32 @@ class Phone:
     def __init__(self, port: int, user: tuple[str, str], certificate: str) -> None:
         self._again = lambda: Line(port, user, "PHONE", certificate, 1 << 14)
         self.line = self._again()
+        self.used = time.monotonic()
         policy_key(self.line)
         root = E(FolderHierarchy.FolderSync, E(FolderHierarchy.SyncKey, "0"))
         self.folder = inbox_of(bytes(self.line.ask("FolderSync", root)))
         self.key = sync_key(self.line.ask("Sync", request(self.folder, "0", 100))).decode()
         self.sync()
 
+    def _connected(self) -> None:
+        """Connect again when the server has closed what was idle."""
+        if time.monotonic() - self.used > _IDLE:
+            key, self.line = self.line.key, self._again()
+            self.line.key = key
+        self.used = time.monotonic()
+
     def sync(self) -> None:
         """Take what is new."""
         while True:
+            self._connected()
             answer = self.line.ask("Sync", request(self.folder, self.key, 100))
-            self.used = time.monotonic()
             if not len(answer):
                 return
             self.key = sync_key(answer).decode()
 
     def park(self) -> None:
-        """Send a Ping, on a new connection when the server has closed the one that was idle."""
-        if time.monotonic() - self.used > _IDLE:
-            key, self.line = self.line.key, self._again()
-            self.line.key = key
-        self.used = time.monotonic()
+        """Send a Ping."""
+        self._connected()
         folder = E(Ping.Folder, E(Ping.Id, self.folder), E(Ping.Class, "Email"))
         self.line.send("Ping", E(Ping.Ping, E(Ping.HeartbeatInterval, _HEARTBEAT), E(Ping.Folders, folder)))
 
