@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 from unittest import SkipTest
 
+from tests.support.authority import Pair
+from tests.support.unpacked import free_port, maildir
+
 _SERVICES = """\
 {port} inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
@@ -36,10 +39,11 @@ class Postfix:
     """Takes mail for ``user@domain`` into a file, and refuses other names there.
 
     :param relay: port of this machine where everything else goes. :param settings: more lines of main.cf.
+    :param services: more lines of master.cf.
     :raises SkipTest: Postfix is not installed, or the tests do not run as root.
     """
 
-    def __init__(self, domain: str, user: str, relay: int, *settings: str) -> None:
+    def __init__(self, domain: str, user: str, relay: int, *settings: str, services: str = "") -> None:
         program = shutil.which("postfix", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if program is None or not Path("/usr/lib/postfix/sbin/master").exists():
             raise SkipTest("postfix is not installed")
@@ -85,7 +89,13 @@ class Postfix:
             *settings,
         ]
         (self.directory / "etc" / "main.cf").write_text("\n".join(lines) + "\n")
-        (self.directory / "etc" / "master.cf").write_text(_SERVICES.format(port=f"127.0.0.1:{self.port}"))
+        (self.directory / "etc" / "master.cf").write_text(
+            _SERVICES.format(port=f"127.0.0.1:{self.port}") + services
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Start it, once more perhaps, and wait until it answers."""
         self._postfix("start")
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -107,6 +117,9 @@ class Postfix:
         """What came for the user, one message after the other."""
         return self.mailbox.read_text(errors="replace") if self.mailbox.exists() else ""
 
+    def stop(self) -> None:
+        self._postfix("stop")
+
     def clean(self) -> None:
         """Stop it and remove all that was its own."""
         self._postfix("stop")
@@ -121,3 +134,67 @@ class Postfix:
             timeout=60,
             check=False,
         )
+
+
+class TwoDoors:
+    """A Postfix with two doors and two domains, as ``Exim`` has them."""
+
+    def __init__(self, domain: str, user: str, relay: int, there: str, pair: Pair) -> None:
+        self.clear_port = free_port()
+        self._secret = Path(tempfile.mkdtemp(prefix="posthouse-"))
+        chain = self._secret / "chain.pem"
+        chain.write_bytes(pair.key_pem + pair.pem)
+        self._user = user
+        self._closed = (
+            "smtpd_recipient_restrictions = check_recipient_access static:{451 4.7.1 Come again later}\n"
+        )
+        self._postfix = Postfix(
+            domain,
+            user,
+            relay,
+            f"smtpd_tls_chain_files = {chain}",
+            "smtpd_tls_security_level = may",
+            "smtpd_tls_loglevel = 1",
+            "smtp_tls_loglevel = 1",
+            "message_size_limit = 50000000",
+            "virtual_mailbox_limit = 0",
+            "default_transport = secure",
+            f"transport_maps = inline:{{ {{clear.{there} = clear:[127.0.0.1]:{relay}}} }}",
+            f"virtual_mailbox_domains = {domain}, clear.{domain}",
+            f"virtual_mailbox_maps = inline:{{ {user}@{domain}={user}/, {user}@clear.{domain}={user}/ }}",
+            services=f"127.0.0.1:{self.clear_port} inet n - n - - smtpd -o smtpd_tls_security_level=none\n"
+            "secure unix - - n - - smtp -o smtp_tls_security_level=encrypt\n"
+            "clear unix - - n - - smtp -o smtp_tls_security_level=none\n",
+        )
+        self.port = self._postfix.port
+        self._main = self._postfix.directory / "etc" / "main.cf"
+        self._open = self._main.read_text()
+
+    def close(self) -> None:
+        """Put off every recipient from now on."""
+        self._again(self._open + self._closed)
+
+    def open(self) -> None:
+        self._again(self._open)
+
+    def _again(self, configuration: str) -> None:
+        self._postfix.stop()
+        self._main.write_text(configuration)
+        self._postfix.start()
+
+    def begin(self) -> None:
+        self._postfix.start()
+
+    def end(self) -> None:
+        self._postfix.stop()
+
+    def mail(self) -> list[bytes]:
+        """What came for the user."""
+        return maildir(self._postfix.mailbox)
+
+    def said(self) -> str:
+        return self._postfix.said()
+
+    def clean(self) -> None:
+        self._postfix.clean()
+        shutil.rmtree(self._secret)
