@@ -137,7 +137,7 @@ class RefusalTests(StartCase):
 
 
 class SystemdTests(StartCase):
-    def test_ready_comes_after_the_listeners_and_stopping_before_the_end(self) -> None:
+    def test_systemd_notify_ready_after_listen(self) -> None:
         path = str(self.root / "notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
             systemd.bind(path)
