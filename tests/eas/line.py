@@ -20,7 +20,7 @@ from posthouse.bus import Bus
 from posthouse.delivery.bounce import Reporter
 from posthouse.delivery.directory import Directory
 from posthouse.delivery.submission import Submission
-from posthouse.eas import collection, hierarchy
+from posthouse.eas import collection, folder_feed, hierarchy
 from posthouse.eas.pipeline import Incoming, Pipeline
 from posthouse.eas.services import EasSettings, Services
 from posthouse.errors import TryLater
@@ -195,7 +195,7 @@ class House:
 
     def inside(self, where: Folder, filter_type: int) -> list[Item]:
         """What a filter shows of a folder."""
-        target = collection.cut_off(filter_type, int(self.clock.seconds() * 1000))
+        target = folder_feed.cut_off(filter_type, int(self.clock.seconds() * 1000))
         return [item for item in self.items(where) if Arrival(item.received, item.number) >= target]
 
     def forget(self, device: str, folder_id: str) -> None:

@@ -6,7 +6,7 @@ what to tell it, and the two generations of its state. Nothing here waits, and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from attrs import define, field, frozen
@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from posthouse.eas import knowledge, window
 from posthouse.eas.content import recipients
 from posthouse.eas.content.options import MailOptions, filter_fits
+from posthouse.eas.folder_feed import Thing, feed_of, target_of, things
 from posthouse.eas.generation import (
     GIVE_UP,
     AddResult,
@@ -24,13 +25,13 @@ from posthouse.eas.generation import (
     shrunk,
 )
 from posthouse.eas.ids import RECIPIENT_CACHE, parse_number
-from posthouse.eas.knowledge import BOTTOM, State
+from posthouse.eas.knowledge import State
 from posthouse.eas.orders import SUCCESS, Author, Order, Response, obey, still_remembered
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.window import Batch
-from posthouse.model import Arrival, Folder, FolderType, Gone, Item, Mark
-from posthouse.store import changes, conversations, devices, folders, numbers
-from posthouse.store.acquaintances import MOST, Acquaintance, AcquaintanceFeed, acquaintances, best
+from posthouse.model import Folder, FolderType
+from posthouse.store import devices, folders, numbers
+from posthouse.store.acquaintances import Acquaintance
 from posthouse.store.transaction import Transaction
 
 # MS-ASCMD 2.2.3.177.17, Status (Sync)
@@ -38,8 +39,6 @@ BAD_KEY = 3
 PROTOCOL_ERROR = 4
 HIERARCHY_CHANGED = 12
 
-#: MS-ASCMD 2.2.3.68.2: days back for each FilterType; 0 and 8 have no date.
-_DAYS = {1: 1, 2: 3, 3: 7, 4: 14, 5: 30, 6: 90, 7: 180}
 _DAY = 24 * 3600 * 1000
 
 #: A state is written anew, under its key, when so many numbers passed silently or so much time, so that no
@@ -54,81 +53,6 @@ _PORTION = 32
 
 #: After so long an item that was set aside is offered again.
 _OFFER_AFTER = _DAY
-
-
-def cut_off(filter_type: int, now: int) -> Arrival:
-    """The oldest arrival that belongs to a filtered collection; it steps once a day (MS-ASCON R229)."""
-    days = _DAYS.get(filter_type)
-    return BOTTOM if days is None else Arrival(now // _DAY * _DAY - days * _DAY, 0)
-
-
-@frozen
-class FolderFeed:
-    """A `posthouse.eas.window.Feed` of one folder in one transaction."""
-
-    tx: Transaction
-    mailbox_id: int
-    folder_id: int
-
-    def top(self) -> int:
-        return numbers.top_number(self.tx, self.mailbox_id)
-
-    def added(self, since: int, limit: int) -> Sequence[Mark]:
-        return changes.added_since(self.tx, self.folder_id, since, limit)
-
-    def changed(self, since: int, limit: int) -> Sequence[Mark]:
-        return changes.changed_since(self.tx, self.folder_id, since, limit)
-
-    def gone(self, since: int, limit: int) -> Sequence[Gone]:
-        return changes.gone_since(self.tx, self.folder_id, since, limit)
-
-    def filling(self, below: Arrival, floor: Arrival, limit: int) -> Sequence[Mark]:
-        return changes.filling(self.tx, self.folder_id, below, floor, limit)
-
-    def leaving(self, start: Arrival, stop: Arrival, limit: int) -> Sequence[Mark]:
-        return changes.leaving(self.tx, self.folder_id, start, stop, limit)
-
-    def marks(self, numbers: Iterable[int]) -> Mapping[int, Mark]:
-        return changes.marks(self.tx, self.folder_id, list(numbers))
-
-    def count(self, floor: Arrival, below: Arrival, cap: int) -> int:
-        return changes.count_between(self.tx, self.folder_id, floor, below, cap)
-
-    def kindred(self, target: Arrival, limit: int) -> Sequence[Mark]:
-        return conversations.kindred(self.tx, self.mailbox_id, self.folder_id, target, limit)
-
-    def companions(self, numbers: Iterable[int], target: Arrival, limit: int) -> Sequence[Mark]:
-        return conversations.companions(
-            self.tx, self.mailbox_id, self.folder_id, list(numbers), target, limit
-        )
-
-    def alive(self, numbers: Iterable[int], target: Arrival) -> frozenset[int]:
-        return frozenset(conversations.alive(self.tx, self.mailbox_id, self.folder_id, list(numbers), target))
-
-
-#: What a collection holds: mail, or entries of the recipient information cache.
-Thing = Item | Acquaintance
-
-
-def feed_of(tx: Transaction, mailbox_id: int, folder: Folder) -> window.Feed:
-    """The numbers of a folder, as the decision reads them."""
-    if folder.type == FolderType.RECIPIENT_CACHE:
-        return AcquaintanceFeed(tx, mailbox_id, folder.id)
-    return FolderFeed(tx, mailbox_id, folder.id)
-
-
-def things(tx: Transaction, folder: Folder, wanted: Sequence[int]) -> Mapping[int, Thing]:
-    """What has these numbers in a folder; what is not there is left out."""
-    if folder.type == FolderType.RECIPIENT_CACHE:
-        return acquaintances(tx, folder.id, wanted)
-    return changes.items(tx, folder.id, wanted)
-
-
-def target_of(tx: Transaction, folder: Folder, filter_type: int, max_items: int, now: int) -> Arrival:
-    """The first place that belongs to a collection: by its filter, or MaxItems (MS-ASCMD 2.2.3.103.2)."""
-    if folder.type == FolderType.RECIPIENT_CACHE and max_items:
-        return best(tx, folder.id, min(max_items, MOST)) or BOTTOM
-    return cut_off(filter_type, now)
 
 
 @frozen

@@ -18,13 +18,11 @@ soft-deleted (R233). Everything here is a step of `posthouse.eas.window.decide`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from posthouse.eas.feed import Feed
 from posthouse.eas.knowledge import BOTTOM
 from posthouse.model import Arrival, Mark
-
-if TYPE_CHECKING:
-    from posthouse.eas.window import Feed
 
 #: Messages of this kind in one collection of one device.
 MOST_KIN = 2000
