@@ -20,14 +20,14 @@ from unittest import SkipTest
 
 from tests.support.authority import Pair
 
-_FOLDER = "/var/cache/posthouse-debian"
+FOLDER = "/var/cache/posthouse-debian"
 _FIRST_USER = 64_100
 _OF_THE_MACHINE = ("nsswitch.conf", "services", "protocols", "ld.so.cache", "hosts", "localtime")
 
 
 def unpacked(package: str, program: str) -> Path:
     """The folder that has the package with that program. :raises SkipTest: it cannot be run here."""
-    folder = Path(os.environ.get("POSTHOUSE_DEBIAN", _FOLDER)) / package
+    folder = Path(os.environ.get("POSTHOUSE_DEBIAN", FOLDER)) / package
     if not (folder / program).exists():
         raise SkipTest(f"{package} is not unpacked in {folder} (.ci/debian-programs {folder.parent} does it)")
     if os.geteuid() != 0:
