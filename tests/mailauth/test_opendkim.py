@@ -30,6 +30,10 @@ class OpenDkimTests(SynchronousTestCase):
                     HEAD + b"\r\n" + BODY, "there.example", key.selector, pem, algorithm, forms
                 )
                 (result,) = check(message, now=int(time.time()) + 2)
-                self.assertEqual((result.result, result.algorithm), ("pass", algorithm), (forms, result))
+                # With a "simple" head it does not believe its own Ed25519 signatures: it folds the field anew.
+                spoiled = key is ED and forms.startswith("simple")
+                self.assertEqual("dkim=fail" in self.theirs(key, message), spoiled, forms)
+                self.assertEqual(result.algorithm, algorithm)
+                self.assertEqual(result.result, "fail" if spoiled else "pass", (forms, result))
                 (result,) = check(message.replace(b"Hello  Bob", b"Hello Eve"), now=int(time.time()) + 2)
                 self.assertEqual(result.result, "fail")

@@ -14,6 +14,8 @@ from unittest import SkipTest
 
 from tests.support.unpacked import FOLDER, free_port
 
+_LEADING_SPACE = 0x100000  # the space behind the colon belongs to the value, in both directions
+
 
 def program() -> str:
     """:raises SkipTest: it is not there, or lacks a library."""
@@ -69,7 +71,7 @@ def signed(message: bytes, domain: str, selector: str, pem: bytes, algorithm: st
         finally:
             process.kill()
             process.communicate()
-    return b"DKIM-Signature: " + field.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n" + message
+    return b"DKIM-Signature:" + field.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n" + message
 
 
 def _asked(line: socket.socket, message: bytes) -> bytes:
@@ -89,7 +91,7 @@ def _asked(line: socket.socket, message: bytes) -> bytes:
         answer, more = hear()
         assert answer == b"c", (command, answer, more)
 
-    say(b"O", struct.pack(">III", 6, 0x1FF, 0))
+    say(b"O", struct.pack(">III", 6, 0x1FF, _LEADING_SPACE))
     hear()
     ask(b"C", b"client.example\0" + b"4" + struct.pack(">H", 25) + b"127.0.0.1\0")
     ask(b"H", b"client.example\0")
@@ -98,7 +100,7 @@ def _asked(line: socket.socket, message: bytes) -> bytes:
     head, _, body = message.partition(b"\r\n\r\n")
     for field in re.split(rb"\r\n(?![ \t])", head):
         name, _, value = field.partition(b":")
-        ask(b"L", name + b"\0" + value.removeprefix(b" ").replace(b"\r\n", b"\n") + b"\0")
+        ask(b"L", name + b"\0" + value.replace(b"\r\n", b"\n") + b"\0")
     ask(b"N")
     ask(b"B", body)
     say(b"E")
@@ -108,6 +110,6 @@ def _asked(line: socket.socket, message: bytes) -> bytes:
         if answer in b"ih":
             name, _, value = (data[4:] if answer == b"i" else data).partition(b"\0")
             if name.lower() == b"dkim-signature":
-                added = value.rstrip(b"\0").removeprefix(b" ")
+                added = value.rstrip(b"\0")
         elif answer in b"acrt":
             return added
