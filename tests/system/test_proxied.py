@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
 import time
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.daemon import need
 from tests.support.fort import BALANCER, IDA, NOA, PASSWORD, Fort, Raw, fort_of, plain, wrap
 
 MAIL, RCPT = b"MAIL FROM:<a@b.test>", f"RCPT TO:<{IDA}>".encode()
@@ -126,6 +128,30 @@ class HeaderTests(ProxiedCase):
         self.assertEqual(
             [one["account"] for one in self.logged("203.0.113.64") if one.get("event") == "smtp.login"], [IDA]
         )
+
+
+class OtherClientTests(ProxiedCase):
+    def test_swaks_speaks_it_the_same_way(self) -> None:
+        swaks = need("swaks")
+        for version, family, host in (
+            ("1", "TCP4", 70), ("1", "TCP6", 70), ("2", "AF_INET", 71), ("2", "AF_INET6", 71),
+        ):  # fmt: skip
+            six = family.endswith("6")
+            peer = f"2001:db8:{host}::9" if six else f"203.0.113.{host}"
+            done = subprocess.run(
+                [
+                    swaks, "--server", "127.0.0.1", "--port", str(self.fort.ports["smtp"]),
+                    "--local-interface", BALANCER, "--from", "x@b.test", "--to", NOA,
+                    "--header", f"Subject: swaks {version} {family}",
+                    "--proxy-version", version, "--proxy-family", family,
+                    "--proxy-source", peer, "--proxy-source-port", "4711",
+                    "--proxy-dest", "2001:db8::1" if six else "192.0.2.1", "--proxy-dest-port", "25",
+                ],
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            self.assertEqual(done.returncode, 0, done.stdout[-1000:] + done.stderr[-500:])
+            said = f"[IPv6:{peer}]" if six else f"[{peer}]"
+            self.assertIn(said, self.fort.mail()[f"swaks {version} {family}"])
 
 
 class MeaningTests(ProxiedCase):
