@@ -75,6 +75,28 @@ class ResourceTests(SynchronousTestCase):
         self.assertEqual(len(cancelled), 1)
         self.assertEqual(wire.out, b"")
 
+    def test_who_waits_keeps_only_what_the_answer_depends_on(self) -> None:
+        waiting: Deferred[None] = Deferred()
+        seen: list[Request] = []
+
+        async def wait(request: Request) -> Reply:
+            seen.append(request)
+            request.shed()
+            await waiting
+            return Reply(b"text " * 400, content_type=b"text/plain")
+
+        wire = Wire(_Does(wait)).get("/a", "Cookie: " + "x" * 999, "Accept-Encoding: gzip", body=b"y" * 999)
+        (request,) = seen
+        self.assertEqual(
+            [name for name, _ in request.requestHeaders.getAllRawHeaders()], [b"Accept-Encoding"]
+        )
+        self.assertEqual(request.content.read(), b"")
+        waiting.callback(None)
+        self.assertEqual((wire.status, wire.headers["content-encoding"]), (200, "gzip"))
+        # The connection goes on.
+        wire.transport.clear()
+        self.assertEqual(wire.get("/b").status, 200)
+
     def test_an_answer_that_comes_too_late_is_dropped(self) -> None:
         stubborn: Deferred[None] = Deferred(lambda waiting: waiting.callback(None))
 

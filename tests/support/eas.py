@@ -238,7 +238,7 @@ class Phone:
             connection.request(method, target, body=body or None, headers=sent)
             response = connection.getresponse()
             data = response.read()
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
             # The server may have closed an idle connection.
             self.close()
             connection = self._connect()

@@ -56,6 +56,7 @@ class Call:
     :ivar accept_multipart: MS-ASHTTP 2.2.1.1.2.5, in either form of the query.
     :ivar policy: what the device has to accept; None: nothing.
     :ivar policy_key: of the header or the base64 query; 0 for none.
+    :ivar shed: lets go of what only reading the request needed, in the web server.
     :ivar notes: what the command adds to the log line of this request: numbers, ids, keys.
     """
 
@@ -73,6 +74,7 @@ class Call:
     policy_key: int = 0
     accept_multipart: bool = False
     on_gone: Callable[[], Deferred[None]] = field(default=Factory(lambda: lambda: Deferred()))
+    shed: Callable[[], None] = field(default=Factory(lambda: lambda: None))
     notes: dict[str, Any] = field(factory=dict)
     _since: float = -1.0
 
@@ -83,6 +85,12 @@ class Call:
     def disconnected(self) -> Deferred[None]:
         """A new Deferred that fires when the client goes away before it is answered; it may be cancelled."""
         return self.on_gone()
+
+    def rest(self) -> None:
+        """The command has understood its request and will wait: for thousands that wait, each kilobyte counts."""
+        if not self.device.trace:
+            self.request, self.raw = None, b""
+        self.shed()
 
     def read(self, function: Callable[..., T]) -> Deferred[T]:
         """Run ``function(tx)`` on a snapshot."""

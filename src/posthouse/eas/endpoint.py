@@ -56,6 +56,7 @@ class Endpoint(AsyncResource):
                 peer=request.peer,
                 cid=request.cid,
                 on_gone=lambda: _gone(request),
+                shed=request.shed,
             ),
         )
 

@@ -65,6 +65,7 @@ class Parked:
         self._waiting = done
         timer = clock.callLater(left, self._wake, EXPIRED)
         if self._gone is None:
+            self.call.rest()
             # Once for all waits: the web server keeps each of these until the request ends.
             self._gone = self.call.disconnected()
             self._gone.addCallbacks(lambda _: self.end(GONE), _quiet)

@@ -57,6 +57,7 @@ class Incoming:
 
     :ivar header: name -> value, "" when absent. :ivar body: unpacks and returns the body, bounded.
     :ivar on_gone: a new Deferred that fires when the client goes away.
+    :ivar shed: body and headers are not asked for any more, but for those of `posthouse.http.request.KEPT`.
     """
 
     query: bytes
@@ -65,6 +66,7 @@ class Incoming:
     peer: str = ""
     cid: str = ""
     on_gone: Callable[[], Deferred[None]] = lambda: Deferred()
+    shed: Callable[[], None] = lambda: None
 
 
 @define(eq=False)
@@ -147,6 +149,7 @@ class Pipeline:
             accept_multipart=query.accept_multipart
             or incoming.header("MS-ASAcceptMultiPart").strip().upper() == "T",
             on_gone=incoming.on_gone,
+            shed=incoming.shed,
         )
         self._services.yard.begin(call)
         await self._take_body(call, command, incoming)

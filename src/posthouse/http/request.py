@@ -10,13 +10,27 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import server
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 
 if TYPE_CHECKING:
     from posthouse.http.channel import Channel
     from posthouse.http.site import Site
 
-__all__ = ["Request"]
+__all__ = ["KEPT", "Request"]
+
+#: What an answer depends on.
+KEPT = (b"accept-encoding", b"user-agent")
+
+
+class _Empty(BytesIO):
+    """A content that many share, so it stays open."""
+
+    def close(self) -> None:
+        pass
+
+
+_NOTHING = _Empty()
 
 
 class Request(server.Request):
@@ -81,6 +95,18 @@ class Request(server.Request):
         if hsts and self.isSecure():
             self.setHeader(b"strict-transport-security", b"max-age=%d" % hsts)
         super().render(resrc)
+
+    def shed(self) -> None:
+        """Let go of the body and of all headers but ``KEPT``: the answer will take its time, and needs no others."""
+        headers = Headers()
+        for name in KEPT:
+            values = self.requestHeaders.getRawHeaders(name)
+            if values:
+                headers.setRawHeaders(name, values)
+        self.requestHeaders = headers
+        if self.content is not None:
+            self.content.close()
+        self.content = _NOTHING
 
     # -- going out
 
