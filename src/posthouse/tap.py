@@ -355,6 +355,7 @@ class MailServer(Service):
             recent=lambda device: recent_view(self.phones, device),
             default_policy=self.config.eas.policy,
             make_key=lambda kind: self.hashing.run(make_key, kind),
+            lookup=self.resolver.lookup,
             hostname=self.config.server.hostname,
             certificate=lambda: self.certificates.pair.certificate,
             quota=self.config.mailboxes.quota,

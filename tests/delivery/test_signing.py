@@ -56,6 +56,18 @@ class SubmissionTests(SignerCase):
         self.accept(OUT, "ann@here.example", "far@there.example", account=self.ann)
         self.assertEqual(self.verdicts(self.wire(self.row())), ["pass", "pass"])
 
+    def test_the_next_keys_sign_when_they_are_switched_to(self) -> None:
+        following = dkim_keys.DkimKey("here.example", "r2", "rsa", make_key("rsa"), NOW, dkim_keys.NEXT, NOW)
+        self.db.write_now(lambda tx: dkim_keys.add_key(tx, following))
+        self.submit(OUT)
+        self.assertNotIn(b"s=r2;", self.wire(self.row()))
+        self.db.write_now(lambda tx: dkim_keys.switch(tx, "here.example", NOW))
+        self.signer.forget()
+        self.submit(OUT)
+        first, second = (self.wire(row) for row in self.queue())
+        self.assertEqual((first.count(b"s=r2;"), second.count(b"s=r2;")), (0, 1))
+        self.assertNotIn(b"s=r1;", second)
+
     def test_activesync_submissions_are_signed(self) -> None:
         self.submit(OUT)
         self.assertEqual(self.verdicts(self.wire(self.row())), ["pass", "pass"])

@@ -33,6 +33,23 @@ class KeyTests(SynchronousTestCase):
         self.db.write_now(lambda tx: dkim_keys.add_key(tx, newer))
         self.assertEqual(self.keys(), [newer, ED])
 
+    def test_only_the_active_ones_sign(self) -> None:
+        following = DkimKey("here.example", "r2", "rsa", b"three", NOW, dkim_keys.NEXT, NOW)
+        self.db.write_now(lambda tx: dkim_keys.add_key(tx, following))
+
+        def signing() -> list[str]:
+            found = self.db.read_now(lambda tx: dkim_keys.signing_keys(tx, "here.example"))
+            return [key.selector for key in found]
+
+        self.assertEqual(signing(), ["r1", "e1"])
+        self.db.write_now(lambda tx: dkim_keys.switch(tx, "here.example", NOW + 5))
+        self.assertEqual(signing(), ["r2"])
+        self.assertEqual(
+            {(key.state, key.since) for key in self.keys()}, {("active", NOW + 5), ("retired", NOW + 5)}
+        )
+        self.db.write_now(lambda tx: dkim_keys.forget_retired(tx, "here.example"))
+        self.assertEqual([key.selector for key in self.keys()], ["r2"])
+
     def test_only_for_domains_of_ours(self) -> None:
         stranger = DkimKey("there.example", "r1", "rsa", b"x", NOW)
         self.assertRaises(NoSuchAccount, self.db.write_now, lambda tx: dkim_keys.add_key(tx, stranger))

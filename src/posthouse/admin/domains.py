@@ -15,9 +15,9 @@ from typing import Any
 
 from attrs import evolve
 
+from posthouse.admin.dkim_records import key_lines, new_keys
 from posthouse.admin.registry import Ports, operation
 from posthouse.errors import Malformed, NoSuchAccount
-from posthouse.mailauth.dkim_sign import key_record, load_key
 from posthouse.mime import addresses
 from posthouse.store import accounts, dkim_keys, domains, transport
 from posthouse.store.dkim_keys import DkimKey
@@ -25,23 +25,20 @@ from posthouse.store.transport import OwnPolicy
 from posthouse.tlspolicy import mtasts
 from posthouse.tlspolicy.tlsa import advice, presentation
 
-__all__ = ["DOMAIN_NAME", "zone_lines"]
+__all__ = ["DOMAIN_NAME", "domain_from", "zone_lines"]
 
 DOMAIN_NAME = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 )
-_STRING = 250  # bytes of one string of a TXT record; 255 is the most
-# RSA for everybody, Ed25519 (RFC 8463) for those who know it
-_KINDS = ("rsa", "ed25519")
 _STS_AGE = 604_800  # seconds: a week; RFC 8461 3.2 wants weeks, and a beginner wants to be able to go back
 
 
 @operation("domain add")
 async def domain_add(ports: Ports, domain: str, alias_of: str = "") -> dict[str, Any]:
     """Take mail for a domain, or for one whose addresses are those of another, and make the keys that sign."""
-    name = _domain(domain)
-    real = _domain(alias_of) if alias_of else ""
-    keys = await _new_keys(ports, name)
+    name = domain_from(domain)
+    real = domain_from(alias_of) if alias_of else ""
+    keys = await new_keys(ports, name)
 
     def add(tx: Any) -> None:
         accounts.add_domain(tx, name, ports.now(), real)
@@ -64,7 +61,7 @@ async def domain_list(ports: Ports) -> list[dict[str, Any]]:
 @operation("domain delete")
 async def domain_delete(ports: Ports, domain: str) -> dict[str, Any]:
     """Take no more mail for a domain; it must have no users and no aliases left."""
-    name = _domain(domain)
+    name = domain_from(domain)
 
     await ports.db.write(lambda tx: accounts.delete_domain(tx, name))
     return {"domain": name}
@@ -79,12 +76,12 @@ async def domain_sts(
     mx: list[str] | None = None,
 ) -> dict[str, Any]:
     """Say whether servers that send mail to a domain must use TLS (MTA-STS): enforce, testing or none."""
-    name = _domain(domain)
+    name = domain_from(domain)
     if mode is not None and mode not in mtasts.MODES:
         raise Malformed(f"The mode is one of {', '.join(mtasts.MODES)}.")
     if max_age is not None and not 86_400 <= max_age <= mtasts.MOST_AGE:
         raise Malformed("The age is 86400 to 31557600 seconds: a day to a year.")
-    hosts = tuple(dict.fromkeys(_domain(host) for host in mx)) if mx is not None else None
+    hosts = tuple(dict.fromkeys(domain_from(host) for host in mx)) if mx is not None else None
 
     def decide(tx: Any) -> OwnPolicy:
         if not accounts.is_local_domain(tx, name):
@@ -121,7 +118,7 @@ def _sts_record(policy: OwnPolicy) -> str:
 @operation("domain dns")
 async def domain_dns(ports: Ports, domain: str, tlsa: bool = False) -> list[str]:
     """Print what has to be in a domain's DNS; signing keys that are missing are made first."""
-    name = _domain(domain)
+    name = domain_from(domain)
     certificate = ports.certificate() if tlsa and ports.certificate is not None else None
     if tlsa and certificate is None:
         raise Malformed("The certificate is known to the running server only; start it first.")
@@ -141,7 +138,7 @@ async def domain_dns(ports: Ports, domain: str, tlsa: bool = False) -> list[str]
                     dkim_keys.add_key(tx, key)
             return dkim_keys.keys_of(tx, name)
 
-        made = await _new_keys(ports, name)
+        made = await new_keys(ports, name)
         keys = await ports.db.write(keep)
     lines = zone_lines(name, ports.hostname, keys) + _tls_lines(name, ports.hostname, policy)
     if certificate is not None:
@@ -180,12 +177,7 @@ def zone_lines(domain: str, hostname: str, keys: list[DkimKey]) -> list[str]:
     ]
     if hostname != domain and "." in hostname:
         lines.append(f'{host} IN TXT "v=spf1 a -all"')
-    lines.append("; The keys that sign.")
-    for key in keys:
-        record = key_record(load_key(key.domain, key.selector, key.private))
-        strings = [record[start : start + _STRING] for start in range(0, len(record), _STRING)]
-        text = " ".join(f'"{part}"' for part in strings)
-        lines.append(f"{key.selector}._domainkey.{domain}. IN TXT {f'( {text} )' if strings[1:] else text}")
+    lines += key_lines(keys)
     lines += [
         "; What others shall do with mail that is neither; when all is well, make it p=reject.",
         f'_dmarc.{domain}. IN TXT "v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}"',
@@ -198,16 +190,8 @@ def zone_lines(domain: str, hostname: str, keys: list[DkimKey]) -> list[str]:
     return lines
 
 
-async def _new_keys(ports: Ports, domain: str) -> list[DkimKey]:
-    if ports.make_key is None:
-        return []
-    now = ports.now()
-    month = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m")
-    # The month in the selector: the next keys stand beside these while the change gets about.
-    return [DkimKey(domain, f"{kind[0]}{month}", kind, await ports.make_key(kind), now) for kind in _KINDS]
-
-
-def _domain(text: str) -> str:
+def domain_from(text: str) -> str:
+    """The folded name of a domain that an administrator typed. :raises Malformed: it is none."""
     local, _, name = addresses.fold_address("postmaster@" + text.strip()).rpartition("@")
     if local != "postmaster" or not DOMAIN_NAME.fullmatch(name):
         raise Malformed(f'"{text[:100]}" is not a domain; write it like example.org.')

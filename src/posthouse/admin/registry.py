@@ -17,6 +17,7 @@ from attrs import frozen
 
 from posthouse.errors import Malformed, NoSuchThing
 from posthouse.interfaces import IDatabase
+from posthouse.mailauth.lookup import Lookup
 from posthouse.model import Account
 from posthouse.rules.decide import Outcome
 
@@ -53,6 +54,7 @@ class Ports:
     :ivar recent: (milliseconds, line) of a device's last requests, which the store does not keep.
     :ivar default_policy: the name of the policy of users who were given none.
     :ivar make_key: a new private key for DKIM, of that kind; None: this house makes none.
+    :ivar lookup: asks DNS; None: there is nobody to ask.
     :ivar hostname: the public name of the server.
     :ivar certificate: what listeners show now (``cryptography``'s), for advice about DNS; None: not at hand.
     :ivar quota: bytes of a mailbox whose user has no quota of his own; 0 for no limit.
@@ -73,6 +75,7 @@ class Ports:
     recent: Callable[[int], list[tuple[int, str]]] = _none
     default_policy: str = "default"
     make_key: Callable[[str], Awaitable[bytes]] | None = None
+    lookup: Lookup | None = None
     hostname: str = "localhost"
     try_rules: Callable[[Any, Account, int], Outcome | None] | None = None
     certificate: Callable[[], Any] | None = None

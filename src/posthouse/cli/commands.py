@@ -43,18 +43,22 @@ def _file(name: str) -> str:
         raise argparse.ArgumentTypeError(f"{name}: {error.strerror}") from None
 
 
-GROUPS = ADDRESS_GROUPS | ARRIVAL_GROUPS | {
-    "domain": "domains that this server takes mail for",
-    "user": "people with a mailbox and a login",
-    "app-password": "passwords for one device or program",
-    "alias": "addresses that mean others",
-    "people": "the directory that everybody looks people up in",
-    "queue": "outgoing mail that waits",
-    "queue suppressed": "addresses that nothing is sent to",
-    "device": "phones and what they do",
-    "policy": "what phones have to accept",
-    "oof": "out of office",
-}
+GROUPS = (
+    ADDRESS_GROUPS
+    | ARRIVAL_GROUPS
+    | {
+        "domain": "domains that this server takes mail for",
+        "user": "people with a mailbox and a login",
+        "app-password": "passwords for one device or program",
+        "alias": "addresses that mean others",
+        "people": "the directory that everybody looks people up in",
+        "queue": "outgoing mail that waits",
+        "queue suppressed": "addresses that nothing is sent to",
+        "device": "phones and what they do",
+        "policy": "what phones have to accept",
+        "oof": "out of office",
+    }
+)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -68,6 +72,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "domain dns",
         (_DOMAIN, Argument("--tlsa", "the record of the certificate, too", {"action": "store_true"})),
+    ),
+    Command(
+        "domain dkim",
+        (
+            _DOMAIN,
+            Argument("step", "next, switch or retire; without it: show the keys", {"nargs": "?"}),
+            Argument("--unchecked", "whatever the DNS says, and however young", {"action": "store_true"}),
+        ),
     ),
     Command(
         "domain sts",

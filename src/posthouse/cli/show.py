@@ -7,6 +7,8 @@ from typing import Any
 
 __all__ = ["as_text"]
 
+# characters; a longer text of several stands on a line of its own
+_LONG = 60
 # Keys whose whole numbers are moments (milliseconds since the epoch).
 _MOMENTS = {
     "created",
@@ -25,6 +27,7 @@ _MOMENTS = {
     "oldest",
     "changed",
     "full_since",
+    "since",
 }
 
 
@@ -40,8 +43,20 @@ def as_text(result: Any, columns: tuple[str, ...] = ()) -> str:
         return "\n".join(_value("", one) for one in result)
     if isinstance(result, dict):
         width = max((len(key) for key in result), default=0)
-        return "\n".join(f"{key + ':':<{width + 1}} {_value(key, value)}" for key, value in result.items())
+        return "\n".join(_pair(key, value, width) for key, value in result.items())
     return _value("", result)
+
+
+def _pair(key: str, value: Any, width: int) -> str:
+    """One line; what has several parts, or long ones, stands below it."""
+    below: list[str] = []
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        below = _table(value, tuple(value[0])).split("\n")
+    elif isinstance(value, list) and any(isinstance(one, str) and len(one) > _LONG for one in value):
+        below = [_value(key, one) for one in value]
+    if below:
+        return "\n".join([f"{key}:", *(f"  {line}" for line in below)])
+    return f"{key + ':':<{width + 1}} {_value(key, value)}"
 
 
 def _entry(row: dict[str, Any]) -> str:

@@ -66,7 +66,7 @@ class Signer:
         kept = self._kept.get(domain)
         if kept is not None and now < kept[0]:
             return kept[1]
-        rows = await self.database.read(lambda tx: dkim_keys.keys_of(tx, domain))
+        rows = await self.database.read(lambda tx: dkim_keys.signing_keys(tx, domain))
         keys: tuple[SigningKey, ...] = ()
         if rows:
             keys = await self.pool.run(_load, rows)

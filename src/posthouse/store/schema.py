@@ -448,3 +448,13 @@ def _stale_greetings(database: Database) -> None:
     """Strangers who did not come again are found without a look at those who did."""
     for statement in ("DROP INDEX greeting_last", "CREATE INDEX greeting_stale ON greeting (passed, last)"):
         database.conn.execute(SQLITE.ddl(statement))
+
+
+@migrations(name="0012_dkim_rotation")
+def _dkim_rotation(database: Database) -> None:
+    """Keys that do not sign yet, and those that do no more (``store.dkim_keys``)."""
+    for statement in (
+        "ALTER TABLE dkim_key ADD COLUMN state TEXT NOT NULL DEFAULT 'active'",
+        "ALTER TABLE dkim_key ADD COLUMN since BIGINT NOT NULL DEFAULT 0",
+    ):
+        database.conn.execute(SQLITE.ddl(statement))
