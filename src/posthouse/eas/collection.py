@@ -6,12 +6,13 @@ what to tell it, and the two generations of its state. Nothing here waits, and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from attrs import define, field, frozen
 
 from posthouse.eas import knowledge, window
+from posthouse.eas.asked import Ask, Desk, Response
 from posthouse.eas.content import recipients
 from posthouse.eas.content.options import MailOptions, filter_fits
 from posthouse.eas.folder_feed import Thing, feed_of, target_of, things
@@ -26,7 +27,7 @@ from posthouse.eas.generation import (
 )
 from posthouse.eas.ids import RECIPIENT_CACHE, parse_number
 from posthouse.eas.knowledge import State
-from posthouse.eas.orders import SUCCESS, Author, Order, Response, obey, still_remembered
+from posthouse.eas.orders import SUCCESS, obey, still_remembered
 from posthouse.eas.statuses import StatusError
 from posthouse.eas.window import Batch
 from posthouse.model import Folder, FolderType
@@ -53,34 +54,6 @@ _PORTION = 32
 
 #: After so long an item that was set aside is offered again.
 _OFFER_AFTER = _DAY
-
-
-@frozen
-class Ask:
-    """What one request asks of one collection.
-
-    :ivar get_changes: None when the element is absent.
-    :ivar window: None when absent.
-    :ivar options: None when there is no Options block: then the last one holds.
-    :ivar supported: None when there is no Supported element.
-    :ivar conversations: what the ConversationMode element says; None when there is none: then the last holds.
-    """
-
-    collection_id: str
-    key: str
-    get_changes: bool | None = None
-    window: int | None = None
-    options: MailOptions | None = None
-    supported: tuple[str, ...] | None = None
-    deletes_as_moves: bool = True
-    class_name: str = ""
-    orders: tuple[Order, ...] = ()
-    conversations: bool | None = None
-
-    @property
-    def wants_changes(self) -> bool:
-        # R5556: a key other than 0 asks for changes, unless GetChanges says no.
-        return self.get_changes is not False
 
 
 @define
@@ -114,26 +87,6 @@ class Record:
     new: bytes
     aside: tuple[tuple[int, str], ...] = ()
     offered: tuple[int, ...] = ()
-
-
-@frozen
-class Desk:
-    """What every evaluation of a request has in common.
-
-    :ivar fresh: gives a new key. :ivar room: commands left in the global window.
-    :ivar budget: bytes that the answer may still take; the first item is always sent.
-    :ivar written: whether the last answer for this collection was written to the end.
-    :ivar author: writes what the device adds, and rewrites what it changes; None when it may do neither.
-    """
-
-    mailbox_id: int
-    device: int
-    now: int
-    fresh: Callable[[], str]
-    room: int = 512
-    budget: int = 1 << 20
-    written: bool = False
-    author: Author | None = None
 
 
 def evaluate(tx: Transaction, desk: Desk, ask: Ask) -> Outcome:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import Factory, define, evolve, field, frozen
 
+from posthouse.eas.asked import Ask, Order, Written
 from posthouse.eas.content.drafts import read_draft
 from posthouse.eas.content.flag import ABSENT, read_change
 from posthouse.eas.generation import AddResult, Generation
 from posthouse.eas.ids import parse_number
-from posthouse.eas.orders import CONVERSION, NO_ROOM, NOT_FOUND, Order, Written, digest, is_heavy, memory_key
+from posthouse.eas.orders import CONVERSION, NO_ROOM, NOT_FOUND, digest, is_heavy, memory_key
 from posthouse.eas.statuses import Status, StatusError, status_of
 from posthouse.errors import Malformed, NotPermitted, OverQuota, PosthouseError, TooLarge, TryLater
 from posthouse.mime import compose
@@ -34,7 +35,6 @@ from posthouse.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from posthouse.eas.call import Call
-    from posthouse.eas.collection import Ask
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Prepared:
 
 @define(eq=False)
 class DraftAuthor:
-    """A `posthouse.eas.orders.Author` for one run of one transaction.
+    """A `posthouse.eas.asked.Author` for one run of one transaction.
 
     :ivar quota: bytes of a mailbox that has none of its own; 0: no limit.
     :ivar sent: the parcels that were handed over, to be told when the transaction is durable.

@@ -11,11 +11,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
-
-from attrs import frozen
 
 from posthouse.eas import knowledge
+from posthouse.eas.asked import Ask, Desk, Order, Response
 from posthouse.eas.content.flag import ABSENT, MailChange, read_change
 from posthouse.eas.content.options import MailOptions
 from posthouse.eas.generation import AddResult, Base
@@ -27,9 +25,6 @@ from posthouse.store import changes, folders, items
 from posthouse.store.transaction import Transaction
 from posthouse.wbxml.tags import Email
 from posthouse.wbxml.tree import Element
-
-if TYPE_CHECKING:
-    from posthouse.eas.collection import Ask, Desk
 
 # MS-ASCMD 2.2.3.177.17, Status (Sync)
 SUCCESS = 1
@@ -43,72 +38,6 @@ _MOST_REMEMBERED = 400
 
 #: What a device may change of any message (R41); everything else is a matter for an `Author`.
 _MARKS = frozenset((Email.Read, Email.Flag, Email.Categories))
-
-
-@frozen
-class Order:
-    """One command of the client: "Add", "Change", "Delete" or "Fetch".
-
-    :ivar send: the draft is to be sent (MS-ASEMAIL R1389).
-    """
-
-    kind: str
-    server_id: str = ""
-    client_id: str = ""
-    class_name: str = ""
-    data: Element | None = None
-    send: bool = False
-
-
-@frozen
-class Response:
-    """The answer to one command of the client, where it gets one (R6413).
-
-    :ivar item: what was fetched. :ivar added: what was added.
-    :ivar files: (ClientId, MIME part) of the attachments that were added.
-    """
-
-    order: Order
-    status: int
-    number: int = 0
-    item: Item | None = None
-    added: Item | None = None
-    files: tuple[tuple[str, str], ...] = ()
-
-
-@frozen
-class Written:
-    """What an `Author` did.
-
-    :ivar number: of the item; 0 when it was sent and does not stay.
-    :ivar change: the number of the change; 0 for an Add.
-    :ivar files: (ClientId, MIME part) of the attachments that were added.
-    :ivar renamed: attachments that stay go by other names now, which the device has to hear.
-    """
-
-    number: int = 0
-    change: int = 0
-    files: tuple[tuple[str, str], ...] = ()
-    renamed: bool = False
-
-
-class Author(Protocol):
-    """Writes the items of one collection for a device, in the transaction of its request.
-
-    Each method refuses with a StatusError before it has written anything.
-    """
-
-    def add(self, tx: Transaction, folder: Folder, order: Order, holds: Callable[[int], bool]) -> Written:
-        """Make an item, or send it at once.
-
-        :param holds: whether the device has an item of that number: then it asks for another one.
-        """
-
-    def rewrites(self, folder: Folder, item: Item) -> bool:
-        """Whether more of this item may be changed than its marks."""
-
-    def change(self, tx: Transaction, folder: Folder, item: Item, order: Order) -> Written:
-        """Give an item other contents, or send it and remove it."""
 
 
 def digest(order: Order) -> str:

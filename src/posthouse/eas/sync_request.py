@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from posthouse.eas.collection import PROTOCOL_ERROR, Ask
+from posthouse.eas.asked import Ask, Order
+from posthouse.eas.collection import PROTOCOL_ERROR
 from posthouse.eas.content.options import MailOptions, read_options
 from posthouse.eas.grammar import MANY, Child, Rule, check, flag, number
-from posthouse.eas.orders import Order
 from posthouse.eas.statuses import StatusError
 from posthouse.wbxml.tags import AirSync, Email2
 from posthouse.wbxml.tree import Element

@@ -12,8 +12,9 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from posthouse.eas import collection, drafting
+from posthouse.eas.asked import Ask, Desk, Response
 from posthouse.eas.call import Answer, Call, Result
-from posthouse.eas.collection import Ask, Desk, Outcome, Record, Response
+from posthouse.eas.collection import Outcome, Record
 from posthouse.eas.content import drafts, recipients
 from posthouse.eas.content.email import change_data, mail_elements
 from posthouse.eas.drafting import DraftAuthor, Stale

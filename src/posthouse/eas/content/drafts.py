@@ -11,8 +11,9 @@ import binascii
 import hashlib
 from typing import TYPE_CHECKING
 
+from posthouse.eas.asked import Order, Response
 from posthouse.eas.ids import parse_file_reference
-from posthouse.eas.orders import CONVERSION, Order, Response, digest
+from posthouse.eas.orders import CONVERSION, digest
 from posthouse.eas.statuses import StatusError
 from posthouse.mime import compose
 from posthouse.mime.dates import format_date
