@@ -248,6 +248,12 @@ class Listen:
     https: tuple[str, ...] = _key(
         ("0.0.0.0:443", "[::]:443"), "ActiveSync and Autodiscover (HTTPS only).", _bind_address
     )
+    https_connections: int = _key(
+        1000,
+        "Open HTTPS connections of one address, most of which wait for news; its /24 (IPv6: /64) may have three "
+        "times as many, its /16 (/48) nine times. Networks in smtp.exempt and auth.exempt have no limit.",
+        _between(10, 100_000),
+    )
     proxied: tuple[str, ...] = _key(
         (),
         "Networks of balancers in front of this server: their connections must begin with a PROXY header (version "

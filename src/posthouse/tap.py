@@ -33,7 +33,13 @@ from posthouse.daemon.front import Front
 from posthouse.daemon.inward import sifter_of
 from posthouse.daemon.lessons import learn_some
 from posthouse.daemon.limits import raise_file_limit
-from posthouse.daemon.listeners import behind_balancers, over_tls, own_addresses, stop_listening
+from posthouse.daemon.listeners import (
+    behind_balancers,
+    exempt_networks,
+    over_tls,
+    own_addresses,
+    stop_listening,
+)
 from posthouse.daemon.logs import LineObserver
 from posthouse.daemon.options import Options
 from posthouse.daemon.outward import WayOut, make_resolver, report_delay, tls_reports, way_out
@@ -72,7 +78,7 @@ from posthouse.mailauth.dkim_sign import make_key
 from posthouse.mime.scan import Scanner
 from posthouse.model import News
 from posthouse.policy import PRESETS
-from posthouse.smtp.limits import LOOPBACK, ConnectionLimits
+from posthouse.smtp.limits import ConnectionLimits
 from posthouse.smtp.rates import PeerRates
 from posthouse.smtp.server import SMTPFactory
 from posthouse.smtp.settings import SmtpSettings
@@ -317,7 +323,14 @@ class MailServer(Service):
             router.add(prefix, resource)
         limits = HttpLimits(bodies={EAS_PATH: eas.request_limit}, protected=frozenset([EAS_PATH]))
         hsts = _HALF_YEAR if config.tls.certificate else 0
-        self.site = Site(router, self.reactor, limits, hsts)
+        doors = ConnectionLimits(
+            self.reactor,
+            per_address=config.listen.https_connections,
+            per_minute=10 * config.listen.https_connections,
+            total=100 * config.listen.https_connections,
+            exempt=exempt_networks(config),
+        )
+        self.site = Site(router, self.reactor, limits, hsts, doors)
 
     def _check_policy(self, name: str) -> None:
         """A name that means nothing is served as the default; whoever wrote it should hear so."""
@@ -443,7 +456,7 @@ class MailServer(Service):
             self.reactor,
             per_address=wanted.connections,
             per_minute=wanted.connections_per_minute,
-            exempt=(*LOOPBACK, *wanted.exempt, *self.config.auth.exempt),
+            exempt=exempt_networks(self.config),
         )
         rates = PeerRates(
             self.reactor,

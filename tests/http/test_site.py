@@ -6,12 +6,18 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
-from posthouse.http.site import Leaf, Redirect, Router
+from posthouse.daemon.listeners import over_tls
+from posthouse.http.site import Leaf, Redirect, Router, Site
 from tests.http.wire import Wire
 
 
@@ -80,6 +86,40 @@ class RouterTests(SynchronousTestCase):
     def test_any_target_is_answered(self, target: str) -> None:
         wire = Wire(_router()).get("/" + target)
         self.assertIn(wire.status, (200, 301, 302, 400, 404))
+
+
+class _Doors:
+    """Lets so many in."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.gone: list[str] = []
+
+    def admit(self, host: str) -> str:
+        self.room -= 1
+        return "" if self.room >= 0 else "Full."
+
+    def release(self, host: str) -> None:
+        self.gone.append(host)
+
+
+class DoorTests(SynchronousTestCase):
+    def test_who_is_not_admitted_gets_no_connection_and_who_leaves_is_counted_out(self) -> None:
+        doors = _Doors(1)
+        site = Site(_router(), Clock(), doors=doors)
+        address = IPv4Address("TCP", "192.0.2.7", 1)
+        channel = site.buildProtocol(address)
+        assert channel is not None
+        channel.makeConnection(StringTransport(peerAddress=address))
+        self.assertIsNone(site.buildProtocol(address))
+        channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(doors.gone, ["192.0.2.7"])
+
+    def test_behind_tls_a_refusal_is_a_refusal(self) -> None:
+        """A wrapper around nothing would fail in the middle of the loop."""
+        site = Site(_router(), Clock(), doors=_Doors(0))
+        factory = over_tls(CertificateOptions(), site, Clock())
+        self.assertIsNone(factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 1)))
 
 
 class PolicyTests(SynchronousTestCase):

@@ -134,8 +134,10 @@ class Raw:
 class Fort:
     """The server, its name server, and what a test needs to know of both."""
 
-    def __init__(self, *more: str, verify: bool = True, delivery: tuple[str, ...] = ()) -> None:
-        """:param more: lines of ``[smtp]``; ``delivery``: of that section."""
+    def __init__(
+        self, *more: str, verify: bool = True, delivery: tuple[str, ...] = (), listen: tuple[str, ...] = ()
+    ) -> None:
+        """:param more: lines of ``[smtp]``; ``delivery`` and ``listen``: of those sections."""
         self.dns = NameServer()
         self.directory = Path(tempfile.mkdtemp(prefix="posthouse-"))
         self.data = self.directory / "data"
@@ -145,12 +147,15 @@ class Fort:
         with socket.socket() as probe:
             probe.bind((f"{NETWORK}.1", 0))
             self.away = probe.getsockname()[1]
-        listen = "\n".join(
-            f'{name} = ["127.0.0.1:0"]' for name in ("smtp", "submission", "submissions", "https")
+        addresses = "\n".join(
+            (
+                *(f'{name} = ["127.0.0.1:0"]' for name in ("smtp", "submission", "submissions", "https")),
+                *listen,
+            )
         )
         self.config.write_text(
             f'[server]\nhostname = "mail.here.test"\ndirectory = "{self.data}"\n'
-            f'[listen]\n{listen}\nproxied = ["{BALANCER}"]\n'
+            f'[listen]\n{addresses}\nproxied = ["{BALANCER}"]\n'
             f'[log]\nfile = "{self.log}"\n[auth]\nbcrypt_cost = 4\n[mailauth]\nverify = {str(verify).lower()}\n'
             f'[dns]\nservers = ["{self.dns.address}"]\n'
             f'[delivery]\nport = {self.away}\ninside = ["{NETWORK}.0/24"]\nmta_sts = false\n'

@@ -33,6 +33,7 @@ class ProxiedCase(SynchronousTestCase):
             "unknown_per_hour = 4",
             "unknown_recipients = 3",
             'exempt = ["203.0.113.200/29"]',
+            listen=("https_connections = 10",),
         )
 
     def stranger(self, peer: str, service: str = "smtp") -> Raw:
@@ -201,6 +202,27 @@ class LimitTests(ProxiedCase):
         header = b"PROXY TCP4 198.19.1.1 192.0.2.1 4711 25\r\n"
         # Inside TLS a word would cost the handshake that the limit is there to avoid.
         self.assertTrue(self.bare("submissions", header).ended())
+        self.assertNotIn("Traceback", self.fort.said())
+
+    def test_connections_to_the_web(self) -> None:
+        header = b"PROXY TCP4 198.19.2.1 192.0.2.1 4711 443\r\n"
+        request = b"GET / HTTP/1.1\r\nHost: mail.here.test\r\n\r\n"
+        lines = [self.bare("https", header) for _ in range(10)]
+        for line in lines:
+            line.socket = wrap(line.socket)
+            self.assertIn("HTTP/1.1", line.send(request)._line() or "")
+        self.assertTrue(self.bare("https", header).ended())
+        lines[0].close()  # who leaves makes room
+        self.fort.until(lambda: self._served(header, request))
+        self.assertNotIn("Traceback", self.fort.said())
+
+    def _served(self, header: bytes, request: bytes) -> bool:
+        line = self.bare("https", header)
+        try:
+            line.socket = wrap(line.socket)
+        except OSError:
+            return False
+        return "HTTP/1.1" in (line.send(request)._line() or "")
 
     def test_connections_a_minute(self) -> None:
         found = []

@@ -9,16 +9,26 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from posthouse.config import Config
 from posthouse.daemon.preflight import HeldPort
 from posthouse.daemon.proxied import Proxied
 from posthouse.settings import split_proxied
+from posthouse.smtp.limits import LOOPBACK
 
-__all__ = ["behind_balancers", "over_tls", "own_addresses", "stop_listening"]
+__all__ = ["behind_balancers", "exempt_networks", "over_tls", "own_addresses", "stop_listening"]
+
+
+class _OverTls(TLSMemoryBIOFactory):
+    """Twisted's would wrap the None of a factory that wants no connection, and fail in it, twice in the log."""
+
+    def buildProtocol(self, addr: Any) -> Any:
+        inner = self.wrappedFactory.buildProtocol(addr)
+        return None if inner is None else self.protocol(self, inner)
 
 
 def over_tls(context: Any, factory: Any, reactor: Any) -> TLSMemoryBIOFactory:
     """The factory behind TLS from the first byte."""
-    return TLSMemoryBIOFactory(context, False, factory, clock=reactor)
+    return _OverTls(context, False, factory, clock=reactor)
 
 
 def behind_balancers(proxied: Iterable[str], service: str, factory: Any, reactor: Any) -> Any:
@@ -26,6 +36,11 @@ def behind_balancers(proxied: Iterable[str], service: str, factory: Any, reactor
     pairs = [split_proxied(text) for text in proxied]
     networks = [network for name, network in pairs if name in ("", service)]
     return Proxied(factory, networks, reactor) if networks else factory
+
+
+def exempt_networks(config: Config) -> tuple[str, ...]:
+    """Those that no limit of connections holds back."""
+    return (*LOOPBACK, *config.smtp.exempt, *config.auth.exempt)
 
 
 def stop_listening(ports: list[Any]) -> Deferred[Any]:

@@ -39,6 +39,7 @@ class Channel(HTTPChannel):
     site: Site
     transport: Any
     cid = ""
+    guest = ""  # the address that the doors have counted
     _refused = False
     _deadline: IDelayedCall | None = None
     _requests_seen = 0
@@ -129,6 +130,7 @@ class Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._expect(None)
         super().connectionLost(reason)
+        self.site.left(self)
 
     # -- refusals
 

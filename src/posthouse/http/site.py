@@ -7,7 +7,7 @@ Paths are found in any letter case: clients write ``/Microsoft-Server-ActiveSync
 from __future__ import annotations
 
 from itertools import count
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -21,7 +21,7 @@ from posthouse.http.channel import Channel
 from posthouse.http.limits import HttpLimits
 from posthouse.http.request import Request
 
-__all__ = ["Gone", "Leaf", "Redirect", "Router", "Site"]
+__all__ = ["Doors", "Gone", "Leaf", "Redirect", "Router", "Site"]
 
 _log = Logger("posthouse.http")
 
@@ -96,6 +96,16 @@ def _fold(parts: list[bytes]) -> tuple[bytes, ...]:
     return tuple(part.lower() for part in parts)
 
 
+class Doors(Protocol):
+    """Who may have one more connection; the same for all listeners of a kind."""
+
+    def admit(self, host: str) -> str:
+        """Count a new connection. Returns "" or, when it must be refused and was not counted, the reason."""
+
+    def release(self, host: str) -> None:
+        """One that was admitted has ended."""
+
+
 class Site(server.Site):
     """The factory for a listener.
 
@@ -103,6 +113,7 @@ class Site(server.Site):
     :param reactor: gives time-outs and times.
     :param hsts: seconds for Strict-Transport-Security (RFC 6797); 0 for none, as with a self-signed
         certificate.
+    :param doors: asked about each connection; None: all are welcome.
     """
 
     protocol = Channel  # type: ignore[assignment]  # HTTP/1 only, so without Twisted's chooser
@@ -111,18 +122,35 @@ class Site(server.Site):
     noisy = False
 
     def __init__(
-        self, root: IResource, reactor: IReactorTime, limits: HttpLimits | None = None, hsts: int = 0
+        self,
+        root: IResource,
+        reactor: IReactorTime,
+        limits: HttpLimits | None = None,
+        hsts: int = 0,
+        doors: Doors | None = None,
     ) -> None:
+        self.doors = doors
         self.limits = limits or HttpLimits()
         self.hsts = hsts
         self._connections = count(1)
         self._present: dict[int, set[Request]] = {}
         super().__init__(root, parsePOSTFormSubmission=False, timeout=self.limits.idle, reactor=reactor)
 
-    def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
+    def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]
+        host = str(getattr(addr, "host", ""))
+        refused = self.doors.admit(host) if self.doors is not None else ""
+        if refused:
+            _log.warn("{peer} refused: {text}", event="http.limit", peer=host, text=refused)
+            return None
         channel = cast(Channel, super().buildProtocol(addr))
         channel.cid = f"h{next(self._connections):x}"
+        channel.guest = host
         return channel
+
+    def left(self, channel: Channel) -> None:
+        """A connection has ended; called once by each."""
+        if self.doors is not None:
+            self.doors.release(channel.guest)
 
     def enter(self, account_id: int, request: Request) -> None:
         """A request turned out to be that account's; it leaves by itself when it ends."""
