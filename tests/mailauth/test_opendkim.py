@@ -23,17 +23,20 @@ class OpenDkimTests(SynchronousTestCase):
             self.assertIn("dkim=fail", self.theirs(key, message.replace(b"Hello  Bob", b"Hello Eve")))
 
     def test_we_believe_its(self) -> None:
-        for key, algorithm in ((RSA, "rsa-sha256"), (ED, "ed25519-sha256")):
+        for key, algorithm, forms in (
+            (RSA, "rsa-sha256", "simple/simple"),
+            (RSA, "rsa-sha256", "relaxed/simple"),
+            (RSA, "rsa-sha256", "simple/relaxed"),
+            (RSA, "rsa-sha256", "relaxed/relaxed"),
+            # With a "simple" head it folds the field anew after signing; nobody believes those, not even itself.
+            (ED, "ed25519-sha256", "relaxed/simple"),
+            (ED, "ed25519-sha256", "relaxed/relaxed"),
+        ):
             pem = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            for forms in ("simple/simple", "relaxed/simple", "simple/relaxed", "relaxed/relaxed"):
-                message = opendkim.signed(
-                    HEAD + b"\r\n" + BODY, "there.example", key.selector, pem, algorithm, forms
-                )
-                (result,) = check(message, now=int(time.time()) + 2)
-                # With a "simple" head it does not believe its own Ed25519 signatures: it folds the field anew.
-                spoiled = key is ED and forms.startswith("simple")
-                self.assertEqual("dkim=fail" in self.theirs(key, message), spoiled, forms)
-                self.assertEqual(result.algorithm, algorithm)
-                self.assertEqual(result.result, "fail" if spoiled else "pass", (forms, result))
-                (result,) = check(message.replace(b"Hello  Bob", b"Hello Eve"), now=int(time.time()) + 2)
-                self.assertEqual(result.result, "fail")
+            message = opendkim.signed(
+                HEAD + b"\r\n" + BODY, "there.example", key.selector, pem, algorithm, forms
+            )
+            (result,) = check(message, now=int(time.time()) + 2)
+            self.assertEqual((result.result, result.algorithm), ("pass", algorithm), (forms, result))
+            (result,) = check(message.replace(b"Hello  Bob", b"Hello Eve"), now=int(time.time()) + 2)
+            self.assertEqual(result.result, "fail")
