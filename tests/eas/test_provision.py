@@ -108,7 +108,7 @@ class FlowTests(SynchronousTestCase):
         """R497, R679."""
         room = Room()
         for root in (
-            E(P.Provision),
+            E(P.Provision, E(P.Policies), E(P.Policies)),
             E(P.Provision, E(P.Policies)),
             E(P.Provision, E(P.Policies, E(P.Policy))),
             acknowledge(5, "x"),

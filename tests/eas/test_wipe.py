@@ -89,7 +89,11 @@ class FlowTests(WipeCase):
         self.assertIsNotNone(response.root.find(P.RemoteWipe))
 
     def test_without_an_order_there_is_no_directive(self) -> None:
-        """R654, R66615."""
+        """R654, R66615; also for one that asks for nothing else, as after its removal from the list."""
+        for version in VERSIONS:
+            empty = self.room.post("Provision", E(P.Provision), version).root
+            assert empty is not None
+            self.assertEqual([(child.tag, child.value) for child in empty.children], [(P.Status, "1")])
         response = self.room.post("Provision", offer())
         assert response.root is not None
         self.assertIsNone(response.root.find(P.RemoteWipe))

@@ -61,6 +61,9 @@ class Provision(Command):
             return erased
         if request.find(P.Policy) is not None:
             raise StatusError(PROTOCOL_ERROR, "a policy outside Policies")  # ASPROV R395
+        if not request.children:
+            # Whoever asks whether it is to be erased, as after status 140, and is not: that is all there is to say.
+            return E(P.Provision, E(P.Status, OK))
         if len(policies) > 1 or (not policies and information is None):
             raise StatusError(PROTOCOL_ERROR, "neither policy nor device information")
         told = None
