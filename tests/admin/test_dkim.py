@@ -127,3 +127,4 @@ class RotationTests(RotationCase):
         )
         made = self.run_op("domain dkim", domain="example.org", step="next")
         self.assertEqual([one["state"] for one in made["keys"]], ["active", "active"])
+        self.assertEqual([line.partition(":")[0] for line in made["then"]], ["Publish", "Publish"])

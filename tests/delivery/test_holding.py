@@ -155,6 +155,16 @@ class PhoneTests(HoldingCase):
         self.assertIn(b"Status: 5.1.1", self.body(self.items(self.ann)[0]))
         self.assertEqual(len(self.queue()), 2)
 
+    def test_a_sender_who_is_disabled_sends_nothing_until_he_is_back(self) -> None:
+        self.hold()
+        self.submit(PLAIN)
+        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.ann.id, False))
+        self.pass_time(30)
+        self.assertEqual((self.items(self.bob), len(self.waiting())), ([], 1))
+        self.db.write_now(lambda tx: accounts.set_enabled(tx, self.ann.id, True))
+        self.pass_time(3600)
+        self.assertEqual((len(self.items(self.bob)), self.waiting()), (1, []))
+
     def test_a_sender_who_is_gone_sends_nothing(self) -> None:
         self.hold()
         self.submit(BOTH)

@@ -160,7 +160,7 @@ def _advice(ports: Ports, domain: str, keys: Sequence[DkimKey], shown: Sequence[
         last = max(key.since for key in keys if key.state == RETIRED) + _STAYS
         when = f"From {_day(last)} on: " if ports.now() < last else ""
         lines.append(f"{when}{command} retire, and take their records out of the DNS.")
-    else:
+    elif not missing:
         lines.append(f"To change the keys, perhaps once a year: {command} next")
     return lines
 

@@ -2,8 +2,8 @@
 
 Promise: a message is handed out once, in the transaction that takes it out of the Outbox; taking it back
 (``store.held.take_back``) is another transaction, so one of them finds the other done. Where it goes is decided when
-it is sent: an alias that changed meanwhile is taken as it is then. What cannot be sent any more is reported. Sleeps
-until the next message is due, or until it is poked.
+it is sent: an alias that changed meanwhile is taken as it is then. What cannot be sent any more is reported. Nothing
+leaves in the name of a user who is disabled. Sleeps until the next message is due, or until it is poked.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _PAGE = 20
 _LOOK_AT_LEAST = 600.0
 _STORE_PAUSE = 5.0
 _POSTPONED = 60_000  # ms
+_DISABLED = 3_600_000  # ms after which to look again whether its user is disabled
 
 _log = Logger()
 
@@ -123,6 +124,10 @@ class Holding:
                 await self.submission.database.write(lambda tx: held.finish(tx, one, None, ()))
                 return
             account, item, data = found
+            if not account.enabled:
+                later = self._now() + _DISABLED
+                await self.submission.database.write(lambda tx: held.postpone(tx, one, later))
+                return
             parcel = await self._parcel(one, account, item, data)
             await self.submission.database.write(lambda tx: self._hand_out(tx, one, parcel, item.body_id))
         except TryLater as error:
