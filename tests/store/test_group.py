@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.errors import Conflict, StorageFull, TryLater
 from posthouse.store.connect import connect
+from posthouse.store.failures import translate
 from posthouse.store.group import GROUP_BYTES, GROUP_JOBS, GroupCommit, Job
 from posthouse.store.transaction import Transaction
 
@@ -117,6 +118,17 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(self.errors(self.run_jobs(self.put(1, 100_000))), [StorageFull])
         self.assertFalse(self.connection.in_transaction)
         self.assertEqual(self.rows(), [])
+
+    def test_a_write_that_fails_is_storage_full_and_other_failures_pass(self) -> None:
+        # A quota of the file system and a limit on the size of files are no SQLITE_FULL.
+        for code, wanted in (
+            (sqlite3.SQLITE_IOERR_WRITE, StorageFull),
+            (sqlite3.SQLITE_IOERR_READ, TryLater),
+            (sqlite3.SQLITE_BUSY, TryLater),
+        ):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = code  # type: ignore[misc]
+            self.assertIs(type(translate(error)), wanted)
 
     def test_a_lost_transaction_runs_each_again_alone(self) -> None:
         # INSERT OR ROLLBACK ends the whole transaction, as FULL, IOERR and NOMEM may.
