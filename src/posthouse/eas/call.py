@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import Factory, define, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from posthouse.model import Account, Device
 from posthouse.wbxml.tree import Element
@@ -77,6 +78,11 @@ class Call:
     shed: Callable[[], None] = field(default=Factory(lambda: lambda: None))
     notes: dict[str, Any] = field(factory=dict)
     _since: float = -1.0
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor's."""
+        return self.services.clock
 
     def now(self) -> int:
         """Milliseconds since the epoch."""

@@ -8,14 +8,16 @@ device, or when its client goes away. Requests of one device for one collection 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-if TYPE_CHECKING:
-    from posthouse.eas.call import Call
+from posthouse.eas.query import Query
+from posthouse.eas.versions import Version
+from posthouse.model import Account, Device
 
 #: Why a wait ended.
 NEWS, EXPIRED, SUPERSEDED, GONE = "news", "expired", "superseded", "gone"
@@ -27,11 +29,32 @@ _REMEMBERED = 10_000
 _LINES = 20
 
 
+class Request(Protocol):
+    """What is needed of a request here, and told to the administrator; `posthouse.eas.call.Call` is one."""
+
+    account: Account
+    device: Device
+    version: Version
+    query: Query
+    peer: str
+    notes: dict[str, Any]
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor's."""
+
+    def disconnected(self) -> Deferred[None]:
+        """Fires when the client goes away; may be cancelled."""
+
+    def rest(self) -> None:
+        """Let go of what only reading the request needed."""
+
+
 @define(eq=False)
 class Parked:
     """One waiting request. ``heard`` collects the folders that had news (0: the hierarchy)."""
 
-    call: Call
+    call: Request
     kind: str
     deadline: float
     heard: set[int] = field(factory=set)
@@ -57,7 +80,7 @@ class Parked:
         """Until something happens. :return: one of NEWS, EXPIRED, SUPERSEDED, RELEASED, GONE."""
         if self._ended:
             return self._ended
-        clock = self.call.services.clock
+        clock = self.call.clock
         left = self.deadline - clock.seconds()
         if left <= 0:
             return EXPIRED
@@ -93,7 +116,7 @@ class Parked:
 class Live:
     """A request under way. ``age`` in seconds; ``left`` until its heartbeat ends, None when it does not wait."""
 
-    call: Call
+    call: Request
     age: float
     left: float | None
 
@@ -111,18 +134,18 @@ class Yard:
         self._requests: OrderedDict[int, Any] = OrderedDict()
         self._written: OrderedDict[tuple[int, str], str] = OrderedDict()
         self._history: OrderedDict[int, deque[tuple[int, str]]] = OrderedDict()
-        self._under_way: dict[int, tuple[Call, float]] = {}
+        self._under_way: dict[int, tuple[Request, float]] = {}
 
     @property
     def parked(self) -> list[Parked]:
         """Everyone who waits now."""
         return list(self._parked.values())
 
-    def park(self, call: Call, kind: str, seconds: float) -> Parked:
+    def park(self, call: Request, kind: str, seconds: float) -> Parked:
         """Take the place of the device for that kind of request; who had it is answered at once."""
         place = (call.device.id, kind)
         before = self._parked.pop(place, None)
-        now = call.services.clock.seconds()
+        now = call.clock.seconds()
         self._parked[place] = parked = Parked(call, kind, now + seconds)
         if before is not None:
             before.supersede()
@@ -134,11 +157,11 @@ class Yard:
             parked.end(RELEASED)
         self.forget(device)
 
-    def begin(self, call: Call) -> None:
+    def begin(self, call: Request) -> None:
         """A request is served from now on. To be ended with `finish`."""
-        self._under_way[id(call)] = (call, call.services.clock.seconds())
+        self._under_way[id(call)] = (call, call.clock.seconds())
 
-    def finish(self, call: Call) -> None:
+    def finish(self, call: Request) -> None:
         """The request was answered, or given up."""
         self._under_way.pop(id(call), None)
 
