@@ -29,7 +29,7 @@ PLACES = {
     "submission.after-commit": "a phone's message is kept, and the phone has not heard so",
     "queue.before-connect": "an attempt is on record, and has not begun",
     "relay.after-mail": "the next host has answered MAIL",
-    "relay.mid-body": "the next host has a part of the message",
+    "relay.mid-body": "the next host has a part of the message, or is about to get all of it",
     "relay.after-dot": "the next host has all of the message, and its answer was not read",
     "queue.before-record": "the next host has answered, and the queue does not know yet",
     "queue.recording": "the outcome is written, with the report that follows, and the transaction is open",

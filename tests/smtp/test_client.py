@@ -246,9 +246,26 @@ class DeliveryTests(Base):
             )
 
     def test_nobody_taken_means_no_data(self) -> None:
-        server = Server("PIPELINING", RCPT=b"550 no")
-        self.assertEqual(self.one(Net(m1=server)), ("failed", 550, "5.0.0"))
-        self.assertNotIn("DATA", server.heard)
+        # DATA went out with RCPT; whoever waits for a message without recipients all the same gets none.
+        for keywords, answer in (
+            ((), b"503 no"),
+            (("PIPELINING",), b"503 no"),
+            (("PIPELINING",), b"354 go on"),
+        ):
+            for verb in ("MAIL", "RCPT"):
+                server = Server(*keywords, **{verb: b"550 no", "DATA": answer})
+                self.assertEqual(self.one(Net(m1=server)), ("failed", 550, "5.0.0"))
+                self.assertEqual(("DATA" in server.heard, server.message), (bool(keywords), b""))
+                self.assertEqual("QUIT" in server.heard, answer.startswith(b"503"))
+
+    def test_one_round_trip_before_the_message_and_one_for_it(self) -> None:
+        server = Server("PIPELINING")
+        writes: list[bytes] = []
+        server.write = lambda data: (writes.append(data), Server.write(server, data))[1]  # type: ignore[method-assign]
+        self.assertEqual(self.one(Net(m1=server))[0], "sent")
+        self.assertEqual([data.count(b"\r\n") for data in writes[:2]], [1, 3])
+        self.assertTrue(writes[2].endswith(b"\r\n.\r\n"))
+        self.assertEqual(len(writes), 4)
 
     def test_more_recipients_than_one_group(self) -> None:
         server = Server("PIPELINING")
@@ -264,6 +281,18 @@ class DeliveryTests(Base):
                 (b"554", "failed"),
             ):
                 self.assertEqual(self.one(Net(m1=Server(**{verb: reply})))[0], outcome)
+
+    def test_a_yes_that_nobody_asked_for_is_none(self) -> None:
+        # One reply too many: each of those that follow would be taken for the one before.
+        for keywords in ((), ("PIPELINING",)):
+            for verb, reply in (
+                ("EHLO", b"250 hi\r\n250 ok"),
+                ("DATA", b"354 go on\r\n250 2.0.0 queued as X1"),
+            ):
+                server = Server(*keywords, **{verb: reply, ".": b"554 5.6.0 no"})
+                self.assertEqual(self.one(Net(m1=server))[0], "retry", (keywords, verb))
+        server = Server(DATA=b"354 go on\r\n554 5.6.0 no")
+        self.assertEqual(self.one(Net(m1=server))[0], "failed")
 
     def test_mail_refused_for_good(self) -> None:
         for keywords in ((), ("PIPELINING",)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -41,15 +42,17 @@ class ParkingCase(SynchronousTestCase):
 
 
 class ReuseTests(ParkingCase):
-    def test_a_connection_carries_ten_messages(self) -> None:
-        first, second = Server(RSET=b"250 ok"), Server(RSET=b"250 ok")
-        self.house(first, second)
-        for _ in range(11):
-            self.assertEqual(self.outcomes(), ["sent"])
-        self.assertEqual(self.net.tried, ["m1", "m1"])
-        for server, messages in ((first, 10), (second, 1)):
-            self.assertEqual(sum(line.startswith("MAIL") for line in server.heard), messages)
-        self.assertEqual((first.heard[-1], "QUIT" in second.heard), ("QUIT", False))
+    def test_a_connection_carries_fifty_messages(self) -> None:
+        for keywords in ((), ("PIPELINING",)):
+            first, second = Server(*keywords, RSET=b"250 ok"), Server(*keywords, RSET=b"250 ok")
+            self.house(first, second)
+            for _ in range(51):
+                self.assertEqual(self.outcomes(), ["sent"])
+            self.assertEqual(self.net.tried, ["m1", "m1"])
+            for server, messages in ((first, 50), (second, 1)):
+                self.assertEqual(sum(line.startswith("MAIL") for line in server.heard), messages)
+                self.assertEqual(server.heard.count("RSET"), messages - 1)
+            self.assertEqual((first.heard[-1], "QUIT" in second.heard), ("QUIT", False))
 
     def test_an_idle_one_takes_leave(self) -> None:
         server = Server()
@@ -75,7 +78,11 @@ class ReuseTests(ParkingCase):
         for replies in (
             {"RSET": b"421 4.7.0 enough"},
             {"RSET": b"250 ok", "MAIL": [b"250 ok", b"452 4.7.0 no"]},
+            {"RSET": b"250 ok", "MAIL": [b"250 ok", b"421 4.7.0 no"]},
         ):
+            self.house(Server("PIPELINING", **deepcopy(replies)), Server())
+            self.assertEqual([self.outcomes(), self.outcomes()], [["sent"], ["sent"]])
+            self.assertEqual(len(self.net.tried), 2)
             self.house(Server(**replies), Server())
             self.assertEqual([self.outcomes(), self.outcomes()], [["sent"], ["sent"]])
             self.assertEqual(len(self.net.tried), 2)

@@ -30,6 +30,7 @@ from posthouse.delivery.outcome import (
     same_for_all,
     status_of,
 )
+from posthouse.delivery.pages import Pages
 from posthouse.delivery.routes import Routes, Verdict
 from posthouse.delivery.schedule import (
     next_attempt,
@@ -113,16 +114,16 @@ class Sender:
                         verdicts[row.id] = verdict
             if not rows:
                 return Leased((), None)
-            try:
-                body = bodies.body_ref(tx, rows[0].body_id)
-                head = bodies.read_body(tx, rows[0].body_id, 0, _HEAD)
-            except NoSuchItem:
+            found = bodies.read_start(tx, rows[0].body_id)
+            if found is None:
                 return Leased(tuple(rows), None, b"", verdicts)
-            except TryLater:
+            body, start = found
+            if isinstance(start, TryLater):
                 # Damaged, perhaps until a backup is restored. The attempt takes its turn and its place in the
                 # schedule all the same; were it to end here, it would begin again and again.
                 return Leased(tuple(rows), body, b"", verdicts)
-            return Leased(tuple(rows), body, head[: header_end(head)], verdicts)
+            head = start[:_HEAD]
+            return Leased(tuple(rows), body, head[: header_end(head)], verdicts, start)
 
         leased: Leased = await self.database.write(take)
         return leased
@@ -211,15 +212,6 @@ class Sender:
         if self.routes is not None:
             tls, login = self.routes.security(domain)
 
-        async def read(start: int, stop: int) -> bytes:
-            front = trace[start:stop]
-            if stop <= len(trace):
-                return front
-            rest: bytes = await self.database.read(
-                lambda tx: bodies.read_body(tx, body.id, max(start - len(trace), 0), stop - len(trace))
-            )
-            return front + rest
-
         async def converted() -> RelayJob:
             return await self._seven_bit(job)
 
@@ -227,7 +219,7 @@ class Sender:
             hosts=hops,
             sender=first.sender,
             recipients=tuple(row.recipient for row in leased.rows),
-            read=read,
+            read=Pages(self.database, body, trace, leased.start).read,
             size=len(trace) + body.size,
             smtputf8=first.smtputf8,
             eight_bit=first.eight_bit,
@@ -261,9 +253,7 @@ class Sender:
         async def converted() -> RelayJob:
             return await self._seven_bit(signed)
 
-        signed = evolve(
-            job, read=lambda start, stop: whole[start:stop], size=len(whole), seven_bit=converted
-        )
+        signed = evolve(job, read=lambda start, stop: whole[start:stop], size=len(whole), seven_bit=converted)
         return signed
 
     async def _seven_bit(self, job: RelayJob) -> RelayJob:
@@ -338,14 +328,15 @@ class Sender:
         :raises TryLater: the store is busy or full; nothing was written.
         """
         now = self.now()
-        chance = self.random.random()
         pairs = list(zip(leased.rows, outcome.results, strict=True))
+        chance = 0.0 if all(result.outcome == "sent" for _, result in pairs) else self.random.random()
         sent, again, failed = [], [], []
         for row, result in pairs:
-            due = next_attempt(row.attempts + 1, now, row.expires, chance)
             if result.outcome == "sent":
                 sent.append((row, result))
-            elif result.outcome == "retry" and due is not None:
+                continue
+            due = next_attempt(row.attempts + 1, now, row.expires, chance)
+            if result.outcome == "retry" and due is not None:
                 again.append((row, result, due))
             else:
                 failed.append((row, result))

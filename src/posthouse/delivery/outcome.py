@@ -39,13 +39,15 @@ _log = Logger("posthouse.delivery.attempt")
 class Leased:
     """What was taken for an attempt: the rows that were still due, and their message.
 
-    ``verdicts`` has those that are not sent at all, by row: given up by hand, or suppressed.
+    ``verdicts`` has those that are not sent at all, by row: given up by hand, or suppressed. ``start`` is the
+    first chunk of the body, which most bodies are.
     """
 
     rows: tuple[OutboxRow, ...]
     body: BodyRef | None
     head: bytes = b""
     verdicts: dict[int, Verdict] = field(factory=dict)
+    start: bytes = b""
 
 
 @frozen

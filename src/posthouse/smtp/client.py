@@ -179,8 +179,7 @@ class Relay:
                     continue
                 talk, used = parked
                 try:
-                    await talk.reset()
-                    results = await hand_over(talk, job, hop)
+                    results = await hand_over(talk, job, hop, anew=True)
                 except Broken:
                     # Nothing of the message was taken: a connection of its own decides.
                     talk.hang_up()

@@ -25,7 +25,7 @@ from posthouse.smtp.line import MAX_LINES, PIPELINE, Answer, Broken, Clock, Line
 
 __all__ = ["BLOCK", "MAX_LINES", "Answer", "Broken", "Clock", "Conversation", "Timeouts"]
 
-BLOCK = 65536
+BLOCK = 262_144  # as the store keeps them
 CHUNK_FROM = 1 << 20  # bytes of a message from which it goes in chunks
 CHUNK = 1 << 20
 
@@ -40,6 +40,7 @@ class Conversation(Line):
         self._lmtp = lmtp
         self.body_sent = False  # the end of the message was written: the server may have it
         self.keywords: dict[str, list[str]] = {}
+        self._data_asked = False  # DATA went out with the envelope; its answer has not been read
 
     # -- the session ---------------------------------------------------------------------------------
 
@@ -135,12 +136,6 @@ class Conversation(Line):
         """May another transaction begin? Not when the server said something that nobody asked for."""
         return self._lost is None and not (self._answers or self._lines or self._buffer)
 
-    async def reset(self) -> None:
-        """Begin anew on a connection that was used before. :raises Broken: the server has had enough."""
-        answer = await self.ask("RSET")
-        if not answer.good:
-            raise Broken("RSET was refused", answer)
-
     async def more(self) -> Answer:
         """One more answer to the same message: LMTP gives one for each recipient (RFC 2033 4.2)."""
         return await self.answer(self._timeouts.end)
@@ -152,39 +147,72 @@ class Conversation(Line):
 
     # -- the transaction -----------------------------------------------------------------------------
 
-    async def envelope(self, mail: str, recipients: list[str]) -> tuple[Answer, list[Answer]]:
-        """MAIL and RCPT commands, in one go where the server takes it; all replies.
+    async def envelope(
+        self, mail: str, recipients: list[str], size: int, anew: bool = False
+    ) -> tuple[Answer, list[Answer]]:
+        """MAIL, RCPT and DATA, in one go where the server takes it (RFC 2920 3.1); the replies but DATA's.
 
+        :param size: of the message, which tells how it will go. :param anew: the connection was used before.
         :return: the reply to MAIL, and one per recipient (none when MAIL was refused).
+        :raises Broken: also when the server has had enough of the connection.
         """
         seconds = self._timeouts.command
+        self._data_asked = False
         if not self.offers("PIPELINING"):
+            if anew:
+                _begun(await self.ask("RSET"))
             first = await self.ask(mail)
             if not first.good:
                 return first, []
             return first, [await self.ask(recipient) for recipient in recipients]
+        groups = [recipients[start : start + PIPELINE] for start in range(0, len(recipients), PIPELINE)]
+        last = () if self._in_chunks(size) else ("DATA",)
+        front: tuple[str, ...] = ("RSET", mail) if anew else (mail,)
         answers: list[Answer] = []
-        self._write(mail, *recipients[:PIPELINE])
-        first = await self.answer(seconds)
-        for start in range(0, len(recipients), PIPELINE):
-            group = recipients[start : start + PIPELINE]
-            if start:
-                if not first.good:
-                    break
-                self._write(*group)
+        began: Answer | None = None
+        for number, group in enumerate(groups, 1):
+            ends = number == len(groups)
+            self._write(*front, *group, *(last if ends else ()))
+            self._data_asked = ends and bool(last)
+            if began is None:
+                if anew:
+                    _begun(await self.answer(seconds))
+                began = await self.answer(seconds)
             for _ in group:
                 answers.append(await self.answer(seconds))
-        for answer in (first, *answers):
+            front = ()
+            if not began.good:
+                break
+        assert began is not None, "there is always a recipient"
+        for answer in (began, *answers):
             if answer.code == 421:
                 raise Broken("the server closes the connection", answer)
-        return first, answers if first.good else []
+        return began, answers if began.good else []
+
+    async def leave(self) -> None:
+        """There is nobody to send the message to. :raises Broken: the server is of no more use."""
+        if self._data_asked:
+            self._data_asked = False
+            answer = await self.answer(self._timeouts.data)
+            if answer.code == 354 or answer.code == 421:
+                # It waits for a message without recipients: RFC 2920 3.1 warns of such servers. It gets none.
+                self.hang_up()
+
+    def _in_chunks(self, size: int) -> bool:
+        return size >= CHUNK_FROM and self.offers("CHUNKING")
 
     async def data(self, job: RelayJob) -> Answer:
         """The message, by DATA or BDAT. The reply to its end, or the refusal before that."""
         self.body_sent = False
-        if job.size >= CHUNK_FROM and self.offers("CHUNKING"):
+        if self._in_chunks(job.size):
             return await self._chunks(job)
-        answer = await self.ask("DATA", self._timeouts.data)
+        if self._data_asked:
+            self._data_asked = False
+            answer = await self.answer(self._timeouts.data)
+            if answer.code == 421:
+                raise Broken("the server closes the connection", answer)
+        else:
+            answer = await self.ask("DATA", self._timeouts.data)
         if answer.code != 354:
             if answer.good:
                 raise Broken("the server answered DATA with success", answer)
@@ -194,18 +222,21 @@ class Conversation(Line):
         self._paused = False
         self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
         try:
-            for start in range(0, job.size, BLOCK):
-                block = await self._block(job, start, min(start + BLOCK, job.size))
+            for start in range(0, job.size or 1, BLOCK):
+                stop = min(start + BLOCK, job.size)
+                piece = out.feed(await self._block(job, start, stop))
                 await self._room()
-                self.transport.write(out.feed(block))
                 reach("relay.mid-body")
+                # The end goes with the last block: one segment for a small message.
+                if stop == job.size:
+                    self._no_early_yes()
+                    self.body_sent = True
+                self._send(piece + out.end() if self.body_sent else piece)
             await self._room()
-            self.transport.write(out.end())
-            self.body_sent = True
         except Exception:
             # Without the final dot the server keeps nothing. What it said before it hung up is its verdict.
             self.hang_up()
-            if not self._answers:
+            if not self._answers or (self._answers[0].good and not self.body_sent):
                 raise
         finally:
             self.transport.unregisterProducer()  # type: ignore[attr-defined]
@@ -234,12 +265,15 @@ class Conversation(Line):
                     pieces.append(out.end())
                 size = sum(map(len, pieces))
                 self._write(f"BDAT {size}{' LAST' if last == job.size else ''}")
-                for piece in pieces:
+                pieces = [piece for piece in pieces if piece]
+                for number, piece in enumerate(pieces, 1):
                     await self._room()
-                    self.transport.write(piece)
+                    if number == len(pieces):
+                        self._no_early_yes()
+                        # The server must not be thought to have nothing, once it can have all.
+                        self.body_sent = last == job.size
+                    self._send(piece)
                 await self._room()
-                # The server must not be thought to have nothing, once it can have all.
-                self.body_sent = last == job.size
                 answer = await self.answer(self._timeouts.end if self.body_sent else self._timeouts.block)
                 if answer.code == 421:
                     raise Broken("the server closes the connection", answer)
@@ -248,15 +282,25 @@ class Conversation(Line):
         except Exception:
             # Without the last chunk the server keeps nothing. What it said before it hung up is its verdict.
             self.hang_up()
-            if not self._answers:
+            if not self._answers or (self._answers[0].good and not self.body_sent):
                 raise
             return self._answers.pop(0)
         finally:
             self.transport.unregisterProducer()  # type: ignore[attr-defined]
         raise Broken("there was nothing to send")
 
+    def _no_early_yes(self) -> None:
+        """A server that takes what it has not seen takes nothing. :raises Broken: this one does."""
+        if self._answers and self._answers[0].good:
+            raise Broken("the server said yes before the end of the message")
+
     async def _block(self, job: RelayJob, start: int, stop: int) -> bytes:
-        block: bytes = await self._within(maybeDeferred(job.read, start, stop), self._timeouts.block)
+        found = job.read(start, stop)
+        block: bytes
+        if isinstance(found, bytes):
+            block = found
+        else:
+            block = await self._within(maybeDeferred(lambda: found), self._timeouts.block)
         if len(block) != stop - start:
             raise Broken("the stored message is shorter than it was")
         return block
@@ -301,8 +345,15 @@ class Conversation(Line):
 
     def quit(self) -> None:
         """Take leave. Nobody waits for it: the message's fate is known."""
-        if self._lost is not None:
+        if not self.usable:
+            self.hang_up()
             return
         self._write("QUIT")
         farewell = Deferred.fromCoroutine(self.answer(self._timeouts.quit))
         farewell.addBoth(lambda ignored: self.hang_up())  # after the 221, or without it
+
+
+def _begun(answer: Answer) -> None:
+    """The reply to RSET. :raises Broken: the server has had enough."""
+    if not answer.good:
+        raise Broken("RSET was refused", answer)

@@ -3,8 +3,8 @@
 The promises. In: end of data is CRLF.CRLF and nothing else, wherever the blocks are cut; dots are un-stuffed;
 a bare CR, a bare LF or a NUL anywhere is named and refused (the message smuggling family, RFC 5321 2.3.8 and
 4.1.1.4). Out: no bare CR, bare LF or NUL ever leaves, and every line that starts with a dot is stuffed,
-wherever the blocks are cut. All work is done by ``count``, ``find`` and ``replace`` on whole blocks, so a
-megabyte costs about three milliseconds; nothing is ever split into lines.
+wherever the blocks are cut. All work is done by ``translate``, ``find`` and ``replace`` on whole blocks, so a
+megabyte costs about a millisecond; nothing is ever split into lines.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ class LinesOut:
         if block.endswith(b"\r"):
             block = block[:-1]
             self._cr = True
-        pairs = block.count(b"\r\n")
-        if block.count(b"\n") != pairs or block.count(b"\r") != pairs:
+        left = block.translate(None, _HARMLESS)  # as in ``flaw``
+        if left != b"\r\n" * (len(left) >> 1):
             block = _ANY_LINE_END.sub(b"\r\n", block)
         if block:
             self._at_start = block.endswith(b"\r\n")
@@ -165,7 +165,10 @@ class DataOut(LinesOut):
     def feed(self, block: bytes) -> bytes:
         """The bytes to send."""
         starts = self._at_start
-        block = self.clean(block).replace(b"\r\n.", b"\r\n..")
+        block = self.clean(block)
+        if b"." not in block:  # an encoded attachment, as most of what is large
+            return block
+        block = block.replace(b"\r\n.", b"\r\n..")
         return b"." + block if starts and block.startswith(b".") else block
 
     def end(self) -> bytes:

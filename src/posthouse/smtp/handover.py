@@ -31,8 +31,12 @@ def ours(code: int, enhanced: str, text: str) -> Answer:
     return Answer(code, enhanced, text, (text,))
 
 
-async def hand_over(talk: Conversation, job: RelayJob, hop: NextHop) -> list[RecipientResult]:
+async def hand_over(
+    talk: Conversation, job: RelayJob, hop: NextHop, anew: bool = False
+) -> list[RecipientResult]:
     """MAIL to the end of data, on an open connection; a result per recipient.
+
+    :param anew: the connection has carried a message before.
 
     :raises Broken: nothing of the message was taken: another host may be tried.
     """
@@ -58,11 +62,12 @@ async def hand_over(talk: Conversation, job: RelayJob, hop: NextHop) -> list[Rec
     if refusal is not None:
         return settle(everyone, refusal)
     mail, recipients = _commands(talk, job)
-    first, answers = await talk.envelope(mail, recipients)
+    first, answers = await talk.envelope(mail, recipients, job.size, anew)
     reach("relay.after-mail")
     if 400 <= first.code < 500:
         raise Broken("MAIL was put off", first)  # the next host may take it
     if not first.good:
+        await _nobody(talk)
         return settle(everyone, first)
     taken: list[str] = []
     for recipient, answer in zip(everyone, answers, strict=True):
@@ -71,6 +76,7 @@ async def hand_over(talk: Conversation, job: RelayJob, hop: NextHop) -> list[Rec
         else:
             settle([recipient], answer)
     if not taken:
+        await _nobody(talk)
         return settle([], first)
     try:
         final = await talk.data(job)
@@ -88,6 +94,14 @@ async def hand_over(talk: Conversation, job: RelayJob, hop: NextHop) -> list[Rec
             # These may have it already; LMTP leaves no other way than to ask again.
             return settle(taken[position:], ours(0, "4.4.2", str(error)[:300] or "interrupted"), "retry")
     return settle([], final)
+
+
+async def _nobody(talk: Conversation) -> None:
+    """Nobody is left to send to: the verdicts stand, whatever becomes of the connection."""
+    try:
+        await talk.leave()
+    except Broken:
+        talk.hang_up()
 
 
 def _needs_utf8(job: RelayJob) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from typing import Protocol as Shape
 
 from attrs import frozen
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
@@ -201,11 +202,30 @@ class Line(Protocol):
     def _write(self, *commands: str) -> None:
         if self._lost is not None:
             raise self._lost
+        if self._answers or self._lines or self._buffer:
+            # Taken for the replies to what follows, they would say yes to a message that is refused after them.
+            last_word = next((answer for answer in self._answers if answer.code == 421), None)
+            raise Broken("the server sends replies that nobody asked for", last_word)
         for command in commands:
             if "\r" in command or "\n" in command or "\0" in command:
                 raise Broken("a command with a line end inside was not sent")
         assert self.transport is not None
-        self.transport.write("".join(f"{command}\r\n" for command in commands).encode("utf-8"))
+        self._send("".join(f"{command}\r\n" for command in commands).encode("utf-8"))
+
+    def _send(self, data: bytes) -> None:
+        """To the socket at once where nothing waits before it: the way through the reactor costs more than the
+        system call. What the peer does not take goes that way, and so does a broken connection, whose end the
+        reactor has to see.
+        """
+        transport: Any = self.transport
+        if isinstance(transport, FileDescriptor) and transport.connected and not transport.disconnecting:
+            while data and not (transport.dataBuffer or getattr(transport, "_tempDataBuffer", True)):
+                sent = transport.writeSomeData(data)
+                if not isinstance(sent, int) or sent <= 0:
+                    break
+                data = data[sent:]
+        if data:
+            transport.write(data)
 
     def hang_up(self) -> None:
         """End the connection without a word, at once; any number of times."""

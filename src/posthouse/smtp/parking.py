@@ -18,7 +18,7 @@ __all__ = ["Parking"]
 class Parking:
     """Conversations by the place where they lead; the key says everything that a message must agree on."""
 
-    def __init__(self, clock: Clock, most: int = 10, idle: float = 15.0, room: int = 100) -> None:
+    def __init__(self, clock: Clock, most: int = 50, idle: float = 15.0, room: int = 100) -> None:
         self._clock = clock
         self._most = most
         self._idle = idle

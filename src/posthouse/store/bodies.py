@@ -41,6 +41,7 @@ __all__ = [
     "put_body",
     "read_bodies",
     "read_body",
+    "read_start",
     "sweep",
     "upload_chunk",
 ]
@@ -222,6 +223,26 @@ def read_body(tx: Transaction, body_id: int, start: int = 0, stop: int | None = 
     if len(data) != min((last + 1) * CHUNK, size) - first * CHUNK:
         raise TryLater(cause=f"body {body_id} lacks chunks")
     return data[start - first * CHUNK : stop - first * CHUNK]
+
+
+def read_start(tx: Transaction, body_id: int) -> tuple[BodyRef, bytes | TryLater] | None:
+    """A body and its first chunk, by one statement; what is wrong with the chunk stands in its place."""
+    row = tx.one(
+        "SELECT body.id, body.sha256, body.size, chunk.data FROM body LEFT JOIN chunk ON chunk.id = body.id * 65536 "
+        "WHERE body.id = ? AND body.sha256 IS NOT NULL",
+        (body_id,),
+    )
+    if row is None:
+        return None
+    ref = BodyRef(*row[:3])
+    if not ref.size:
+        return ref, b""
+    if row[3] is None:
+        return ref, TryLater(cause=f"body {body_id} lacks chunks")
+    try:
+        return ref, _unpack(row[3], min(CHUNK, ref.size))
+    except TryLater as error:
+        return ref, error
 
 
 def read_bodies(
