@@ -1,4 +1,4 @@
-"""Six days of a destination that does not answer, shrunk by the clock: every time as documented, and who hears of it."""
+"""Six days of a destination that does not answer, shrunk by the clock: each time as documented, and who hears of it."""
 
 from __future__ import annotations
 
