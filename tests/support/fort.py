@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import SkipTest
+from unittest import SkipTest, TestCase
 
 from posthouse.auth.passwords import hash_password
 from posthouse.store import accounts
@@ -202,6 +202,11 @@ class Fort:
     def events(self) -> list[dict[str, Any]]:
         """The lines of the log."""
         return [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
+
+    def unharmed(self, case: TestCase) -> None:
+        """No test may be the cause of a failure that nobody has foreseen."""
+        bad = [one["message"][:3000] for one in self.events() if one["level"] in ("error", "critical")]
+        case.assertEqual(bad, [])
 
     def memory(self) -> int:
         """Bytes that the server has in memory."""

@@ -34,6 +34,7 @@ BILLION = (
 class FortCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.fort: Fort = fort_of(__name__, delivery=("daily_recipients = 20",))
+        self.addCleanup(self.fort.unharmed, self)
 
     def raw(self, service: str = "smtp", peer: str = "") -> Raw:
         line = self.fort.raw(service, peer)

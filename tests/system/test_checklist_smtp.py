@@ -33,6 +33,7 @@ PORTS = (("smtp", False), ("smtp", True), ("submission", True), ("submissions", 
 class FortCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.fort: Fort = fort_of(__name__)
+        self.addCleanup(self.fort.unharmed, self)
 
     def raw(self, service: str = "smtp", peer: str = "") -> Raw:
         line = self.fort.raw(service, peer)

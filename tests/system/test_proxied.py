@@ -35,6 +35,7 @@ class ProxiedCase(SynchronousTestCase):
             'exempt = ["203.0.113.200/29"]',
             listen=("https_connections = 10",),
         )
+        self.addCleanup(self.fort.unharmed, self)
 
     def stranger(self, peer: str, service: str = "smtp") -> Raw:
         line = self.fort.raw(service, peer)
@@ -202,7 +203,6 @@ class LimitTests(ProxiedCase):
         header = b"PROXY TCP4 198.19.1.1 192.0.2.1 4711 25\r\n"
         # Inside TLS a word would cost the handshake that the limit is there to avoid.
         self.assertTrue(self.bare("submissions", header).ended())
-        self.assertNotIn("Traceback", self.fort.said())
 
     def test_connections_to_the_web(self) -> None:
         header = b"PROXY TCP4 198.19.2.1 192.0.2.1 4711 443\r\n"
@@ -214,7 +214,6 @@ class LimitTests(ProxiedCase):
         self.assertTrue(self.bare("https", header).ended())
         lines[0].close()  # who leaves makes room
         self.fort.until(lambda: self._served(header, request))
-        self.assertNotIn("Traceback", self.fort.said())
 
     def _served(self, header: bytes, request: bytes) -> bool:
         line = self.bare("https", header)

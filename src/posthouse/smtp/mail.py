@@ -72,6 +72,10 @@ class MailSession(HelloSession):
             transaction is not None and (transaction.reader is not None or transaction.chunking)
         )
 
+    @property
+    def _stranger(self) -> bool:
+        return not self.exempt and self.account is None
+
     def abandon(self) -> None:
         transaction, self.transaction = self.transaction, None
         if transaction is not None and transaction.spool is not None:
@@ -89,7 +93,7 @@ class MailSession(HelloSession):
         if self.transaction is not None:
             raise Refused(NESTED_MAIL)
         transaction = read_mail(rest, self.settings, self.extended, self.secure, self.clock.seconds())
-        if self.account is None:
+        if self._stranger:
             if self.factory.rates.guesses(self.peer):
                 raise Refused(GUESSED_TOO_OFTEN)
             if not self.factory.rates.message(self.peer):
@@ -110,7 +114,7 @@ class MailSession(HelloSession):
         if len(transaction.recipients) >= self.settings.max_recipients:
             raise Refused(TOO_MANY_RECIPIENTS)
         wanted = read_rcpt(rest, self.settings, transaction.utf8)
-        if self.account is None and not self.factory.rates.recipient(self.peer):
+        if self._stranger and not self.factory.rates.recipient(self.peer):
             raise Refused(RECIPIENTS_TOO_FAST)
         check = maybeDeferred(
             self.factory.intake.check_recipient, wanted.address, self.account, transaction.sender
@@ -128,9 +132,8 @@ class MailSession(HelloSession):
         self.answer(RECIPIENT_OK)
 
     def _recipient_refused(self, transaction: Transaction, failure: Failure) -> None:
-        stranger = not self.exempt and self.account is None
         answer = self.reply_to_failure(failure)
-        if not stranger or not failure.check(NoSuchThing, RelayDenied):
+        if not self._stranger or not failure.check(NoSuchThing, RelayDenied):
             self.answer(answer)
             return
         # Whoever guesses names gets few answers, and slowly.
