@@ -145,4 +145,4 @@ def _parameter(value: str) -> str:
         value = value[1:-1]
     if "^" in value:
         value = _CARET.sub(lambda found: {"n": "\n", "^": "^", "'": '"'}[found[1]], value)
-    return value.translate(_CONTROL)
+    return value if value.isprintable() else value.translate(_CONTROL)
