@@ -291,6 +291,7 @@ class DeliveryTests(Base):
             ):
                 server = Server(*keywords, **{verb: reply, ".": b"554 5.6.0 no"})
                 self.assertEqual(self.one(Net(m1=server))[0], "retry", (keywords, verb))
+                self.assertEqual(server.message, b"", (keywords, verb))
         server = Server(DATA=b"354 go on\r\n554 5.6.0 no")
         self.assertEqual(self.one(Net(m1=server))[0], "failed")
 

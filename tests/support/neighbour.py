@@ -35,7 +35,57 @@ class Program(Protocol):
     def clean(self) -> None: ...
 
 
-class Neighbour(House):
+class OneHouse(House):
+    """A configured server, with views into its store."""
+
+    def session(self) -> smtplib.SMTP:
+        """Ida's, at the port for users."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client = smtplib.SMTP_SSL("127.0.0.1", self.ports["submissions"], timeout=60, context=context)
+        client.login(IDA, PASSWORD)
+        return client
+
+    def arrived(self, address: str) -> list[bytes]:
+        """The messages in somebody's Inbox here, in the order of their arrival."""
+
+        def read(tx: Any) -> list[bytes]:
+            account = accounts.account_by_address(tx, address)
+            assert account is not None
+            inbox = folders.folder_of_type(tx, account.mailbox_id, FolderType.INBOX)
+            numbers = [mark.number for mark in changes.added_since(tx, inbox.id, 0, 1000)]
+            found = changes.items(tx, inbox.id, numbers)
+            letters = [found[number] for number in numbers]
+            return [letter.trace + bodies.read_body(tx, letter.body_id) for letter in letters]
+
+        return self._read(read)
+
+    def row(self, to: str) -> OutboxRow | None:
+        """The row of that recipient while it is in the queue."""
+        return next((row for row in self.rows() if row.recipient == to), None)
+
+    def _read(self, function: Callable[[Transaction], T]) -> T:
+        with closing(connect(self.data / "posthouse.db", read_only=True)) as connection:
+            connection.execute("BEGIN")
+            return function(Transaction(connection, writable=False))
+
+    def age(self, hours: float) -> None:
+        """Stop, make all mail in the queue so much older, start again, and try it."""
+        self.stop()
+        database = open_for_tool(self.data / "posthouse.db")
+        ms = int(hours * 3_600_000)
+        change = "UPDATE outbox SET created = created - ?, expires = expires - ?"
+        self._wait(database.write(lambda tx: tx.execute(change, (ms, ms))))
+        self._wait(database.stop())
+        self.start()
+        self.run("queue", "retry")
+
+    def rows(self) -> list[OutboxRow]:
+        """The queue."""
+        return self._read(lambda tx: outbox.listing(tx, 1000))
+
+
+class Neighbour(OneHouse):
     """``ida`` lives here and ``far`` there, both at two domains: ``X.test``, with TLS, and ``clear.X.test``, without.
 
     :param make: ``make(domain, user, relay, there, pair)``. :raises SkipTest: the program is not there.
@@ -72,49 +122,6 @@ class Neighbour(House):
     def clean(self) -> None:
         House.clean(self)
         self.other.clean()
-
-    def session(self) -> smtplib.SMTP:
-        """Ida's, at the port for users."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        client = smtplib.SMTP_SSL("127.0.0.1", self.ports["submissions"], timeout=60, context=context)
-        client.login(IDA, PASSWORD)
-        return client
-
-    def arrived(self, address: str) -> list[bytes]:
-        """The messages in somebody's Inbox here, in the order of their arrival."""
-
-        def read(tx: Any) -> list[bytes]:
-            account = accounts.account_by_address(tx, address)
-            assert account is not None
-            inbox = folders.folder_of_type(tx, account.mailbox_id, FolderType.INBOX)
-            numbers = [mark.number for mark in changes.added_since(tx, inbox.id, 0, 1000)]
-            found = changes.items(tx, inbox.id, numbers)
-            letters = [found[number] for number in numbers]
-            return [letter.trace + bodies.read_body(tx, letter.body_id) for letter in letters]
-
-        return self._read(read)
-
-    def row(self, to: str) -> OutboxRow | None:
-        """The row of that recipient while it is in the queue."""
-        rows = self._read(lambda tx: outbox.listing(tx, 1000))
-        return next((row for row in rows if row.recipient == to), None)
-
-    def _read(self, function: Callable[[Transaction], T]) -> T:
-        with closing(connect(self.data / "posthouse.db", read_only=True)) as connection:
-            connection.execute("BEGIN")
-            return function(Transaction(connection, writable=False))
-
-    def age(self, hours: float) -> None:
-        """Stop, make all mail in the queue so much older, start again, and try it."""
-        self.stop()
-        database = open_for_tool(self.data / "posthouse.db")
-        ms = int(hours * 3_600_000)
-        change = "UPDATE outbox SET created = created - ?, expires = expires - ?"
-        self._wait(database.write(lambda tx: tx.execute(change, (ms, ms))))
-        self._wait(database.stop())
-        self.start()
-        self.run("queue", "retry")
 
     def until(self, true: Callable[[], Any], seconds: float = 30.0) -> Any:
         deadline = time.monotonic() + seconds

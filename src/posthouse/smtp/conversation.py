@@ -291,7 +291,9 @@ class Conversation(Line):
 
     def _no_early_yes(self) -> None:
         """A server that takes what it has not seen takes nothing. :raises Broken: this one does."""
-        if self._answers and self._answers[0].good:
+        # What came in one piece with the reply before is not read yet.
+        early = self._answers[0].good if self._answers else self._buffer.startswith(b"2")
+        if early:
             raise Broken("the server said yes before the end of the message")
 
     async def _block(self, job: RelayJob, start: int, stop: int) -> bytes:
