@@ -1,4 +1,4 @@
-"""Addresses that are nobody's mailbox: what a domain catches, and what is refused whoever has it."""
+"""Addresses that are nobody's mailbox: aliases, what a domain catches, and what is refused whoever has it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from posthouse.admin.people import fold_address
 from posthouse.admin.registry import Ports, operation
-from posthouse.errors import Malformed, NoSuchAccount, NoSuchThing, TryLater
+from posthouse.errors import Malformed, NoSuchAccount, NoSuchThing, NotPermitted, TryLater
 from posthouse.mime import addresses
 from posthouse.model import MailGroup
-from posthouse.store import domains, routing
+from posthouse.store import domains, groups, routing
 
 __all__ = ["domain_named", "leads_to_groups", "require_targets"]
 
@@ -39,6 +39,40 @@ def leads_to_groups(tx: Any, target: str) -> tuple[MailGroup, ...]:
         return routing.route(tx, target).groups
     except TryLater:
         return (MailGroup(target),)  # too large for now: no single reader
+
+
+@operation("alias add")
+async def alias_add(ports: Ports, address: str, targets: list[str]) -> dict[str, Any]:
+    """Let an address mean one or more others."""
+    folded = fold_address(address)
+    to = [fold_address(target) for target in targets]
+
+    def add(tx: Any) -> None:
+        routing.add_alias(tx, folded, to, ports.now())
+        require_targets(tx, to)
+
+    await ports.db.write(add)
+    return {"alias": folded, "targets": to}
+
+
+@operation("alias list")
+async def alias_list(ports: Ports) -> list[dict[str, Any]]:
+    """List all aliases."""
+    return [{"alias": alias, "targets": list(to)} for alias, to in await ports.db.read(routing.aliases)]
+
+
+@operation("alias delete")
+async def alias_delete(ports: Ports, address: str) -> dict[str, Any]:
+    """Delete an alias."""
+    folded = fold_address(address)
+
+    def delete(tx: Any) -> None:
+        if groups.owner_of(tx, folded) is not None:
+            raise NotPermitted(f"{folded} is a group; delete it with: posthouse group delete {folded}")
+        routing.delete_alias(tx, folded)
+
+    await ports.db.write(delete)
+    return {"alias": folded}
 
 
 @operation("catchall set")

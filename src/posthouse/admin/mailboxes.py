@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from posthouse.admin.addresses import leads_to_groups, require_targets
-from posthouse.admin.people import account_of, fold_address
+from posthouse.admin.people import account_of, account_shown, fold_address
 from posthouse.admin.registry import Ports, operation
 from posthouse.errors import Malformed, NotPermitted
 from posthouse.store import accounts, preferences, quotas, senders
@@ -35,11 +35,7 @@ async def user_show(ports: Ports, address: str) -> dict[str, Any]:
         owned = senders.owned_addresses(tx, account.id)
         usage = quotas.usage(tx, account.mailbox_id, ports.quota)
         return {
-            "address": account.address,
-            "name": account.name,
-            "enabled": account.enabled,
-            "admin": account.admin,
-            "created": account.created,
+            **account_shown(account),
             **(_usage(usage) if usage is not None else {}),
             "addresses": sorted(owned),
             "may_write_as": [one.address for one in senders.grants(tx, account.id)],
@@ -50,8 +46,8 @@ async def user_show(ports: Ports, address: str) -> dict[str, Any]:
             "app_passwords": len(accounts.app_passwords(tx, account.id)),
         }
 
-    shown: dict[str, Any] = await ports.db.read(read)
-    return shown
+    found: dict[str, Any] = await ports.db.read(read)
+    return found
 
 
 @operation("user quota")

@@ -1,4 +1,4 @@
-"""Users, app passwords and aliases.
+"""Users and app passwords.
 
 A new password and a disabled account take effect at once: every remembered login is dropped and every parked
 request of the account ends, before the operation answers.
@@ -13,12 +13,12 @@ from typing import Any
 from posthouse.admin.domains import DOMAIN_NAME
 from posthouse.admin.registry import Ports, operation
 from posthouse.auth.passwords import make_app_password
-from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing, NotPermitted, TryLater
+from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing
 from posthouse.mime import addresses
 from posthouse.model import Account
-from posthouse.store import accounts, groups, routing
+from posthouse.store import accounts
 
-__all__ = ["account_of", "make_password"]
+__all__ = ["account_of", "account_shown", "fold_address", "make_password"]
 
 # RFC 5322 3.2.3 dot-atom, with RFC 6532's characters; a quoted local part is asking for trouble.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff.-]{1,64}")
@@ -75,13 +75,13 @@ async def user_add(
         return accounts.add_account(tx, folded, name, hashed, admin, ports.now())
 
     account: Account = await ports.db.write(add)
-    return _account(account) | shown
+    return account_shown(account) | shown
 
 
 @operation("user list")
 async def user_list(ports: Ports) -> list[dict[str, Any]]:
     """List all users."""
-    return [_account(account) for account in await ports.db.read(accounts.accounts)]
+    return [account_shown(account) for account in await ports.db.read(accounts.accounts)]
 
 
 @operation("user passwd")
@@ -158,47 +158,8 @@ async def app_password_delete(ports: Ports, address: str, id: int) -> dict[str, 
     return {"id": id, "address": account.address}
 
 
-@operation("alias add")
-async def alias_add(ports: Ports, address: str, targets: list[str]) -> dict[str, Any]:
-    """Let an address mean one or more others."""
-    folded = fold_address(address)
-    to = [fold_address(target) for target in targets]
-
-    def add(tx: Any) -> None:
-        routing.add_alias(tx, folded, to, ports.now())
-        for target in to:
-            try:
-                routing.route(tx, target)
-            except NoSuchAccount:
-                raise NoSuchAccount(f"{target} leads nowhere: there is no such user or alias.") from None
-            except TryLater:
-                pass  # too large for now
-
-    await ports.db.write(add)
-    return {"alias": folded, "targets": to}
-
-
-@operation("alias list")
-async def alias_list(ports: Ports) -> list[dict[str, Any]]:
-    """List all aliases."""
-    return [{"alias": alias, "targets": list(to)} for alias, to in await ports.db.read(routing.aliases)]
-
-
-@operation("alias delete")
-async def alias_delete(ports: Ports, address: str) -> dict[str, Any]:
-    """Delete an alias."""
-    folded = fold_address(address)
-
-    def delete(tx: Any) -> None:
-        if groups.owner_of(tx, folded) is not None:
-            raise NotPermitted(f"{folded} is a group; delete it with: posthouse group delete {folded}")
-        routing.delete_alias(tx, folded)
-
-    await ports.db.write(delete)
-    return {"alias": folded}
-
-
-def _account(account: Account) -> dict[str, Any]:
+def account_shown(account: Account) -> dict[str, Any]:
+    """What is told of a user everywhere."""
     return {
         "address": account.address,
         "name": account.name,
