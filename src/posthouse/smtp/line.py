@@ -218,7 +218,9 @@ class Line(Protocol):
         reactor has to see.
         """
         transport: Any = self.transport
-        if isinstance(transport, FileDescriptor) and transport.connected and not transport.disconnecting:
+        # After STARTTLS the transport is the same object, and the short way would go past the encryption.
+        direct = isinstance(transport, FileDescriptor) and not self._tls_wanted
+        if direct and transport.connected and not transport.disconnecting:
             while data and not (transport.dataBuffer or getattr(transport, "_tempDataBuffer", True)):
                 sent = transport.writeSomeData(data)
                 if not isinstance(sent, int) or sent <= 0:
