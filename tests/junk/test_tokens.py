@@ -42,6 +42,12 @@ class TokenTests(SynchronousTestCase):
         shared = set(tokens("", "a@x.shop.example", "")) & set(tokens("", "b@y.shop.example", ""))
         self.assertEqual(len(shared), 1)
 
+    def test_what_stands_in_front_leaves_room_for_the_text(self) -> None:
+        text = " ".join(f"cheap{number}" for number in range(100))
+        plain = set(tokens("", "", text)) - set(tokens("", "", ""))
+        subject = " ".join(f"w{number}" for number in range(500))
+        self.assertLessEqual(plain, set(tokens(subject, "a@" + "b." * 120 + "example", text)))
+
     def test_scripts_without_blanks_have_words_too(self) -> None:
         one, two = (
             set(tokens("", "", "\u8bf7\u7acb\u5373\u4ed8\u6b3e")),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 __all__ = ["MAX_TEXT", "MAX_TOKENS", "tokens"]
 
@@ -20,6 +21,9 @@ __all__ = ["MAX_TEXT", "MAX_TOKENS", "tokens"]
 MAX_TOKENS = 400
 #: characters of text that are looked at
 MAX_TEXT = 24_000
+# What stands in front must leave room for the text: a long subject, a domain of a hundred labels.
+_MOST_LABELS = 6
+_MOST_OF_SUBJECT = 100
 _WORD = re.compile(r"[^\W_][\w'’$€%!-]{1,24}")
 _LINK = re.compile(r"(?i)\bhttps?://([a-z0-9.-]{1,100})")
 # Scripts that put no blanks between words are taken in pairs of characters.
@@ -36,10 +40,11 @@ def tokens(subject: str, sender: str, text: str, marks: Iterable[str] = ()) -> t
     local, _, domain = sender.lower().rpartition("@")
     found: dict[str, None] = {f"mark:{one}": None for one in marks}
     found[f"from:{local}@{domain}"] = None
-    labels = domain.split(".")
+    labels = domain.rsplit(".", _MOST_LABELS)[-_MOST_LABELS:]
     for start in range(max(len(labels) - 1, 1)):
         found[f"at:{'.'.join(labels[start:])}"] = None
-    found.update((f"subject:{word}", None) for word in _words(subject[:1000]))
+    words = islice(_words(subject[:1000]), _MOST_OF_SUBJECT)
+    found.update((f"subject:{word}", None) for word in words)
     text = text[:MAX_TEXT]
     for host in _LINK.findall(text)[:200]:
         parts = host.lower().strip(".").split(".")
