@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from posthouse.admin.addresses import domain_named, require_targets
@@ -63,31 +64,38 @@ async def group_set(
 @operation("group join")
 async def group_join(ports: Ports, address: str, members: list[str]) -> dict[str, Any]:
     """Add members to a group."""
-    folded, to = fold_address(address), [fold_address(member) for member in members]
+    to = [fold_address(member) for member in members]
 
-    def write(tx: Any) -> dict[str, Any]:
-        there = groups.members_of(tx, folded)
+    def join(tx: Any, there: list[str]) -> list[str]:
         if all(member in there for member in to):
             raise Exists("They are members already.")
         require_targets(tx, to)
-        groups.set_members(tx, folded, [*there, *to])
-        return _shown(tx, folded)
+        return [*there, *to]
 
-    changed: dict[str, Any] = await ports.db.write(write)
-    return changed
+    return await _change_members(ports, address, join)
 
 
 @operation("group leave")
 async def group_leave(ports: Ports, address: str, members: list[str]) -> dict[str, Any]:
     """Take members out of a group; the last one stays, or the group is deleted."""
-    folded, gone = fold_address(address), [fold_address(member) for member in members]
+    gone = [fold_address(member) for member in members]
 
-    def write(tx: Any) -> dict[str, Any]:
-        there = groups.members_of(tx, folded)
+    def leave(tx: Any, there: list[str]) -> list[str]:
         for member in gone:
             if member not in there:
-                raise NoSuchThing(f"{member} is no member of {folded}.")
-        groups.set_members(tx, folded, [member for member in there if member not in gone])
+                raise NoSuchThing(f"{member} is no member of {fold_address(address)}.")
+        return [member for member in there if member not in gone]
+
+    return await _change_members(ports, address, leave)
+
+
+async def _change_members(
+    ports: Ports, address: str, change: Callable[[Any, list[str]], list[str]]
+) -> dict[str, Any]:
+    folded = fold_address(address)
+
+    def write(tx: Any) -> dict[str, Any]:
+        groups.set_members(tx, folded, change(tx, groups.members_of(tx, folded)))
         return _shown(tx, folded)
 
     changed: dict[str, Any] = await ports.db.write(write)
