@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import time
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.smtp.data import Chunk, DataIn, DataOut
+from posthouse.smtp.data import Chunk, DataIn, DataOut, flaw
 
 STUFFED = b"Subject: x\r\n\r\n..one\r\ntwo.\r\n...\r\n\r\n..\r\n.x\r\n.\r\nQUIT\r\n"
 CLEAN = b"Subject: x\r\n\r\n.one\r\ntwo.\r\n..\r\n\r\n.\r\nx\r\n"
@@ -19,6 +19,10 @@ FORGED = {
     "CR.CR": b"\r.\r",
     "CRLF.CR": b"\r\n.\r",
     "CRLF NUL.CRLF": b"\r\n\0.\r\n",
+    # In what was taken for clean once: as many CR as LF, in turn, and no pair among them.
+    "CR.LF": b"\r.\n",
+    "CR.LF CR.LF": b"\r.\n\r.\n",
+    "LF.CR": b"\n.\r",
 }
 
 
@@ -40,6 +44,16 @@ def stuffed(message: bytes) -> bytes:
     lines = message.split(b"\r\n")
     body = b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines)
     return body + (b"" if message.endswith(b"\r\n") or not message else b"\r\n") + b".\r\n"
+
+
+class FlawTests(SynchronousTestCase):
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.sampled_from([b".", b"a", b"\r", b"\n", b"\r\n", b"\0"]), max_size=12))
+    @example([b"\r", b"a", b"\n"])
+    def test_only_pairs_are_clean(self, pieces: list[bytes]) -> None:
+        block = b"".join(pieces)
+        rest = block.replace(b"\r\n", b"")
+        self.assertEqual(flaw(block) == "", not any(byte in rest for byte in b"\r\n\0"), block)
 
 
 class DataInTests(SynchronousTestCase):

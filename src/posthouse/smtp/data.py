@@ -21,11 +21,18 @@ _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 _HARMLESS = bytes(byte for byte in range(256) if byte not in b"\0\n\r")
 
 
+def whole(block: bytes) -> bool:
+    """Has it CRLFs and no CR, LF or NUL besides? Two passes instead of four."""
+    # With the rest taken out, a clean block is CRLFs and nothing else. That alone would let "CR x LF" pass, so the
+    # pairs must also have been pairs before.
+    left = block.translate(None, _HARMLESS)
+    pairs = len(left) >> 1
+    return left == b"\r\n" * pairs and block.count(b"\r\n") == pairs
+
+
 def flaw(block: bytes) -> str:
     """The name of what must not be in a message, or "". The block does not end in the middle of a CRLF."""
-    # One pass instead of four: with the rest taken out, a clean block is CRLFs and nothing else.
-    left = block.translate(None, _HARMLESS)
-    if left == b"\r\n" * (len(left) >> 1):
+    if whole(block):
         return ""
     pairs = block.count(b"\r\n")
     if block.count(b"\n") != pairs:
@@ -128,8 +135,7 @@ class LinesOut:
         if block.endswith(b"\r"):
             block = block[:-1]
             self._cr = True
-        left = block.translate(None, _HARMLESS)  # as in ``flaw``
-        if left != b"\r\n" * (len(left) >> 1):
+        if not whole(block):
             block = _ANY_LINE_END.sub(b"\r\n", block)
         if block:
             self._at_start = block.endswith(b"\r\n")
