@@ -28,6 +28,12 @@ class FieldTests(SynchronousTestCase):
 
 
 class ValuesTests(SynchronousTestCase):
+    def test_a_name_that_is_folded_before_its_colon_is_seen(self) -> None:
+        """Else a reader is shown an author whom nobody has verified."""
+        for block in (b"From\r\n : a@b\r\n", b"X: y\nFROM \n\t\r\n :a@b", b"From\t:a@b\n"):
+            self.assertEqual(values_of(block, b"from"), [b"a@b"])
+            self.assertEqual([value for name, value in parse_headers(block) if name == "from"], [b"a@b"])
+
     @settings(max_examples=100, deadline=None)
     @given(
         st.lists(

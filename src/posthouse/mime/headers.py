@@ -29,6 +29,7 @@ _NOT_B64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _PARAM = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^;]*))', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SEGMENT = re.compile(r"([^*]+)(?:\*([0-9]{1,9}))?(\*)?")
+_BLANK = re.compile(rb"(?:[ \t]|\r?\n(?=[ \t]))*+")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -67,9 +68,9 @@ def values_of(block: bytes, name: bytes) -> list[bytes]:
     found: list[bytes] = []
     start = folded.find(line)
     while start >= 0 and len(found) < MAX_FIELDS:
-        colon = start + len(line)
-        while folded[colon : colon + 1] in (b" ", b"\t"):
-            colon += 1
+        # White space may stand ahead of the colon, also folded: whoever shows the field would find it.
+        blank = _BLANK.match(folded, start + len(line))
+        colon = blank.end() if blank is not None else start + len(line)
         if folded[colon : colon + 1] == b":":
             end = folded.find(b"\n", colon)
             while end >= 0 and folded[end + 1 : end + 2] in (b" ", b"\t"):
