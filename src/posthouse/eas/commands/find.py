@@ -13,8 +13,8 @@ from collections import OrderedDict
 
 from posthouse.eas import kql
 from posthouse.eas.call import Call
-from posthouse.eas.content.directory import gal_properties, read_pictures, read_wish
 from posthouse.eas.content.addressees import display_names
+from posthouse.eas.content.directory import gal_properties, read_pictures, read_wish
 from posthouse.eas.content.matches import Match, Matches, find_mail, parse_range, searched
 from posthouse.eas.content.moments import write_moment
 from posthouse.eas.grammar import Child, Rule
