@@ -179,6 +179,20 @@ class UserTests(AddressCase):
         self.run_op("user forward", address="ann@example.org", off=True)
         self.assertIsNone(self.run_op("user show", address="ann@example.org")["keep_copy"])
 
+    def test_who_deletes_a_user_hears_what_still_names_him(self) -> None:
+        self.run_op("group add", address="crew@example.org", members=["bob@example.org", "ann@example.org"])
+        self.run_op("alias add", address="sales@example.org", targets=["bob@example.org"])
+        self.run_op("user forward", address="ann@example.org", targets=["bob@example.org"])
+        self.run_op("catchall set", domain="example.org", address="bob@example.org")
+        self.assertEqual(
+            self.run_op("user delete", address="bob@example.org")["still_named_by"],
+            ["@example.org", "ann@example.org", "crew@example.org", "sales@example.org"],
+        )
+        self.run_op("user forward", address="ann@example.org", off=True)
+        self.assertEqual(
+            self.run_op("user delete", address="ann@example.org")["still_named_by"], ["crew@example.org"]
+        )
+
     def test_grants(self) -> None:
         self.run_op("grant add", user="ann@example.org", address="@example.org")
         self.refused(Exists, "grant add", user="ann@example.org", address="@Example.org")

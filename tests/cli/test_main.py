@@ -175,5 +175,30 @@ class ShowTests(SynchronousTestCase):
         self.assertEqual(text, "ADDRESS  ENABLED\na@b.c    yes")
         self.assertEqual(as_text({"created": 1_700_000_000_000}), "created: 2023-11-14 22:13:20 UTC")
 
+    def test_tables_and_long_lines_stand_below_their_name(self) -> None:
+        said = as_text(
+            {
+                "domain": "a.example",
+                "keys": [{"selector": "r1", "since": 1_790_000_000_000}],
+                "then": ["x" * 61, "y"],
+                "few": ["a", "b"],
+                "none": [],
+            }
+        )
+        self.assertEqual(
+            said.split("\n"),
+            [
+                "domain: a.example",
+                "keys:",
+                "  SELECTOR  SINCE",
+                "  r1        2026-09-21 14:13:20 UTC",
+                "then:",
+                "  " + "x" * 61,
+                "  y",
+                "few:    a, b",
+                "none:   -",
+            ],
+        )
+
     def test_what_a_peer_said_does_not_steer_the_terminal(self) -> None:
         self.assertNotIn("\x1b", as_text([{"user_agent": "\x1b[2Jx\n"}]))

@@ -16,7 +16,7 @@ from posthouse.auth.passwords import make_app_password
 from posthouse.errors import Exists, Malformed, NoSuchAccount, NoSuchThing
 from posthouse.mime import addresses
 from posthouse.model import Account
-from posthouse.store import accounts
+from posthouse.store import accounts, aliases
 
 __all__ = ["account_of", "account_shown", "fold_address", "make_password"]
 
@@ -116,14 +116,16 @@ async def _enable(ports: Ports, address: str, enabled: bool) -> dict[str, Any]:
 
 @operation("user delete")
 async def user_delete(ports: Ports, address: str) -> dict[str, Any]:
-    """Delete a user and the whole mailbox, for ever."""
+    """Delete a user and the whole mailbox, for ever; say which aliases, groups and others still name the address."""
     account = await account_of(ports, address)
     await ports.db.write(lambda tx: accounts.set_enabled(tx, account.id, False))
     ports.forget(account.id, account.mailbox_id)
     # In slices, so that a large mailbox does not hold up everybody's mail (one writer).
     while not await ports.db.write(lambda tx: accounts.delete_account(tx, account.id)):
         pass
-    return {"address": account.address}
+    # They stay, for a successor; whoever gets the address next is in them.
+    named = await ports.db.read(lambda tx: aliases.naming(tx, account.address))
+    return {"address": account.address, "still_named_by": named}
 
 
 @operation("app-password add")

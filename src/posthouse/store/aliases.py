@@ -10,7 +10,7 @@ from posthouse.store.domains import require_own_addresses
 from posthouse.store.people import Kind, forget_person, remember_person
 from posthouse.store.transaction import Transaction
 
-__all__ = ["MAX_TARGETS", "add_alias", "aliases", "delete_alias", "set_targets", "targets"]
+__all__ = ["MAX_TARGETS", "add_alias", "aliases", "delete_alias", "naming", "set_targets", "targets"]
 
 #: addresses that one address may mean, all steps counted
 MAX_TARGETS = 200
@@ -56,6 +56,19 @@ def set_targets(tx: Transaction, alias_id: int, targets: Sequence[str]) -> None:
 def targets(tx: Transaction, alias_id: int) -> list[str]:
     """What an alias means, in order."""
     rows = tx.execute("SELECT target FROM alias_target WHERE alias_id = ? ORDER BY position", (alias_id,))
+    return [row[0] for row in rows]
+
+
+def naming(tx: Transaction, address: str) -> list[str]:
+    """What names an address: aliases, groups, users who forward there, and catch-alls (as "@example.org")."""
+    address = clean(address)
+    rows = tx.execute(
+        "SELECT a.address FROM alias_target t JOIN alias a ON a.id = t.alias_id WHERE t.target = ? UNION "
+        "SELECT c.address FROM forwarding f JOIN account c ON c.id = f.account_id "
+        "WHERE f.target = ? AND c.deleting = 0 UNION "
+        "SELECT '@' || name FROM domain WHERE catch_all = ? ORDER BY 1",
+        (address, address, address),
+    )
     return [row[0] for row in rows]
 
 
