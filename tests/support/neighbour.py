@@ -80,6 +80,13 @@ class OneHouse(House):
         self.start()
         self.run("queue", "retry")
 
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.server is not None
+        self.server.kill()
+        self.server.wait()
+        self.server = None
+
     def rows(self) -> list[OutboxRow]:
         """The queue."""
         return self._read(lambda tx: outbox.listing(tx, 1000))
