@@ -36,7 +36,9 @@ class OrderCase(SynchronousTestCase):
         return found
 
     def due(self) -> list[int]:
-        return [row.id for one in (HUMAN, BULK) for row in self.write(outbox.due_after, one, (-1, 0), NOW, 99)]
+        return [
+            row.id for one in (HUMAN, BULK) for row in self.write(outbox.due_after, one, (-1, 0), NOW, 99)
+        ]
 
 
 class PauseTests(OrderCase):

@@ -39,7 +39,9 @@ class ArrivalTests(SynchronousTestCase):
             "far@there.example", [self.noa], letter("far@there.example", self.noa, "After the rule")
         )
         tried = self.good("rule", "test", self.noa)
-        self.assertEqual((tried["subject"], tried["folder"], tried["read"]), ("Before the rule", "Harbour", True))
+        self.assertEqual(
+            (tried["subject"], tried["folder"], tried["read"]), ("Before the rule", "Harbour", True)
+        )
         harbour = self.named("Harbour")
         self.phone.sync_all(harbour)
         self.phone.sync_all(self.phone.folder(INBOX))

@@ -39,6 +39,7 @@ _ORDER = ("none", "quarantine", "reject")
 
 _log = Logger()
 
+
 class Sink(Protocol):
     """What reads a body block by block."""
 
