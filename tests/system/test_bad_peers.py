@@ -152,6 +152,9 @@ class BadPeerTests(SynchronousTestCase):
         """The row of a recipient, after an attempt."""
         return house.until(lambda: (row := house.row(to)) and row.last_reply and row)
 
+    def all_tried(self, house: OneHouse, attempts: int) -> None:
+        house.until(lambda: all(row.last_reply and row.attempts >= attempts for row in house.rows()))
+
     def gone(self, house: OneHouse, to: str) -> None:
         house.until(lambda: house.row(to) is None)
 
@@ -186,13 +189,13 @@ class BadPeerTests(SynchronousTestCase):
         before = self.seconds(house)
         time.sleep(2)
         self.assertLess(self.seconds(house) - before, 1.0)
-        for script, connections in asked.items():
-            self.assertEqual(self.peers[script].connections, connections, script)
-            self.assertEqual(connections, DELIVERED.get(script, 1), script)
-        for script in (never_ends_a_line, never_ends_a_reply):
-            self.assertLess(self.peers[script].sent, 20_000_000)
-        for script in (says_250_to_data, says_354_to_mail):
-            self.assertEqual(self.peers[script].messages, [], script)
+        for one, connections in asked.items():
+            self.assertEqual(self.peers[one].connections, connections, one)
+            self.assertEqual(connections, DELIVERED.get(one, 1), one)
+        for one in (never_ends_a_line, never_ends_a_reply):
+            self.assertLess(self.peers[one].sent, 20_000_000)
+        for one in (says_250_to_data, says_354_to_mail):
+            self.assertEqual(self.peers[one].messages, [], one)
 
     def test_every_second_recipient_is_put_off_until_all_have_it_once(self) -> None:
         count = 0
@@ -215,9 +218,7 @@ class BadPeerTests(SynchronousTestCase):
         with house.session() as client:
             client.sendmail(IDA, everyone, letter(IDA, everyone[0], "To all"))
         for attempt in range(1, 8):
-            house.until(
-                lambda attempt=attempt: all(row.last_reply and row.attempts >= attempt for row in house.rows())
-            )
+            self.all_tried(house, attempt)
             if not house.rows():
                 break
             house.run("queue", "retry")
