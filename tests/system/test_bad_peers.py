@@ -111,7 +111,9 @@ def says_yes_too_early(line: Line) -> None:
     line.say("554 not at all")
 
 
-RETRIED = {
+Script = Callable[[Line], None]
+
+RETRIED: dict[Script, str] = {
     resets_after_the_dot: "connection lost",
     closes_after_mail: "connection lost",
     dies_in_the_body: "connection lost",
@@ -125,8 +127,8 @@ RETRIED = {
     says_too_much: "nobody asked for",
     says_yes_too_early: "before the end",
 }
-REPORTED = {wants_nobody: "not from you", refuses_the_message: "not such a thing"}
-DELIVERED = {slow: 1, breaks_tls: 2}  # by so many connections
+REPORTED: dict[Script, str] = {wants_nobody: "not from you", refuses_the_message: "not such a thing"}
+DELIVERED: dict[Script, int] = {slow: 1, breaks_tls: 2}  # by so many connections
 
 
 def domain(script: Callable[[Line], None]) -> str:
