@@ -78,6 +78,7 @@ class ConnectionLimits:
         self._per_minute = per_minute
         self._total = total
         self._exempt = tuple(ip_network(network, strict=False) for network in exempt)
+        self._known: dict[str, bool] = {}  # what `exempt` has said: it is asked several times for each message
         self._open: dict[tuple[int, int, int], int] = {}
         self._recent: dict[tuple[int, int, int], int] = {}
         self._minute = 0
@@ -85,6 +86,14 @@ class ConnectionLimits:
 
     def exempt(self, host: str) -> bool:
         """Is this peer on loopback, on a unix socket, or in a listed network?"""
+        known = self._known.get(host)
+        if known is None:
+            if len(self._known) >= MAX_TABLE:
+                self._known.clear()
+            known = self._known[host] = self._is_exempt(host)
+        return known
+
+    def _is_exempt(self, host: str) -> bool:
         address = parse_peer(host)
         if address is None:
             return True
