@@ -94,13 +94,6 @@ class ChoresTests(SynchronousTestCase):
         self.pump(70)
         self.assertEqual(len(said), 4)
 
-    def test_hurry_makes_one_due_sooner(self) -> None:
-        self.chores.start(0.0)
-        self.pump(1)
-        self.chores.hurry("b", 1.0)
-        self.pump(3)
-        self.assertEqual(self.names().count("b"), 2)
-
     def test_stop_waits_for_the_step_under_way_and_leaves_no_timer(self) -> None:
         under_way: Deferred[int] = Deferred()
 

@@ -7,7 +7,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from posthouse.mime.summary import Summary
 from posthouse.mime.threads import (
     child_index,
-    conversation_id,
     conversation_index,
     identifier_key,
     thread_keys,
@@ -29,7 +28,7 @@ class KeyTests(SynchronousTestCase):
 
 class IndexTests(SynchronousTestCase):
     def test_header_of_an_index(self) -> None:
-        name = conversation_id(identifier_key("a@x"))
+        name = identifier_key("a@x")
         index = conversation_index(1_600_000_000_000, name)
         self.assertEqual((len(index), index[6:]), (22, name))
         # 2020-09-13T12:26:40Z is FILETIME 0x01D689C84A0E4000: the top six bytes, of which 0x01 is the first.

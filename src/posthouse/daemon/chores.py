@@ -70,19 +70,12 @@ class Chores:
         if self._running is not None:
             await self._running
 
-    def hurry(self, name: str, within: float) -> None:
-        """Look at that chore in so many seconds, if it is not due earlier."""
-        for chore in self.chores:
-            if chore.name == name:
-                chore.due = min(chore.due, self.clock.seconds() + within)
-
     async def _run(self) -> None:
         while not self._stopping:
             now = self.clock.seconds()
             chore = min(self.chores, key=lambda one: one.due)
             if chore.due > now or self.busy():
-                # Not longer than a second, so that ``hurry`` needs no alarm of its own.
-                await self._wait(min(max(chore.due - now, 0.05), 1.0))
+                await self._wait(max(chore.due - now, 0.05))
                 continue
             chore.due = now + await self._step(chore)
 

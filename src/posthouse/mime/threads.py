@@ -37,11 +37,6 @@ def thread_keys(message: Threaded) -> list[bytes]:
     return [identifier_key(name) for name in list(unique)[:MAX_KEYS]]
 
 
-def conversation_id(first_key: bytes) -> bytes:
-    """16 bytes that name the conversation whose first known message has the key ``first_key``."""
-    return hashlib.blake2b(first_key, digest_size=16, person=b"conversation").digest()
-
-
 def conversation_index(date_ms: int, conversation: bytes) -> bytes:
     """The index of a conversation's first message: 22 bytes.
 

@@ -6,16 +6,6 @@ MS-ASAIRS 2.2.2.47 (TruncationSize counts bytes of UTF-8), RFC 3629.
 from __future__ import annotations
 
 
-def truncate_utf8(text: str, limit: int) -> tuple[str, bool]:
-    """``text`` cut so that its UTF-8 form has at most ``limit`` bytes; and whether anything was cut."""
-    if len(text) * 4 <= limit:
-        return text, False
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit:
-        return text, False
-    return truncate_bytes(data, limit)[0].decode("utf-8", "ignore"), True
-
-
 def truncate_bytes(data: bytes, limit: int) -> tuple[bytes, bool]:
     """UTF-8 bytes cut to at most ``limit``, moved back to the start of a character.
 
