@@ -34,6 +34,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from base64 import encodebytes
 from pathlib import Path
@@ -43,6 +44,7 @@ from typing import Any
 from attrs import frozen
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = [
     "".join(random.Random(n).choices("abcdefghijklmnopqrstuvwxyzäöü", k=random.Random(n).randint(2, 11)))
@@ -255,6 +257,12 @@ def drive(port: int, work: list[tuple[bytes, bytes]], sessions: int) -> tuple[fl
 def cpu(root: int, name: str = "") -> float:
     """CPU seconds of a process, its descendants, and those of them that have ended; or of the descendants of
     that name alone."""
+    own = tree(root)
+    return sum(seconds for command, seconds in own.values() if not name or command == name)
+
+
+def tree(root: int) -> dict[int, tuple[str, float]]:
+    """A process and its descendants: by id the name, and the CPU seconds with those of children that ended."""
     children: dict[int, list[int]] = {}
     own: dict[int, tuple[str, float]] = {}
     for entry in os.scandir("/proc"):
@@ -267,18 +275,53 @@ def cpu(root: int, name: str = "") -> float:
             seconds = sum(int(field) for field in stat[11:15]) / TICKS
             own[int(entry.name)] = (command.partition("(")[2], seconds)
             children.setdefault(int(stat[1]), []).append(int(entry.name))
-    total, waiting = 0.0, [root]
+    found, waiting = {}, [root]
     while waiting:
         pid = waiting.pop()
-        command, seconds = own.get(pid, ("", 0.0))
-        total += seconds if not name or command == name else 0.0
+        if pid in own:
+            found[pid] = own[pid]
         waiting += children.get(pid, [])
-    return total
+    return found
 
 
 def used(pids: tuple[int, ...], name: str = "") -> float:
     """`cpu` of all processes of a server."""
     return sum(cpu(pid, name) for pid in pids)
+
+
+class Peak:
+    """The most memory that a server has at once while this is open, in MB: of each of its processes what is its own,
+    so that program text, which all share, counts for none."""
+
+    def __init__(self, pids: tuple[int, ...]) -> None:
+        self.most = 0.0
+        self._pids = pids
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _look(self) -> None:
+        pages = 0
+        for pid in {one for root in self._pids for one in tree(root)}:
+            try:
+                resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+            except OSError:
+                continue
+            pages += int(resident) - int(shared)
+        self.most = max(self.most, pages * PAGE / 1e6)
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.1):
+            self._look()
+
+    def __enter__(self) -> Peak:
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._look()
 
 
 class Posthouse:
@@ -288,7 +331,8 @@ class Posthouse:
 
     def __init__(self, directory: Path) -> None:
         self._data = directory / "posthouse"
-        command = [sys.executable, "-m", "twisted", "mailserver", "--demo", "--directory", str(self._data)]
+        command = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "mailserver"]
+        command += ["--demo", "--directory", str(self._data)]
         for service in ("https", "smtp", "submission", "submissions"):
             command += [f"--{service}-port", "0"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
@@ -505,6 +549,7 @@ class Burst:
     median: float  # seconds from MAIL to the last 250
     text_seconds: float
     text_cpu: float
+    memory: float  # MB at the peak
 
 
 def measure(server: Posthouse | Postfix, number: int, size: int, sessions: int) -> Burst:
@@ -519,9 +564,10 @@ def measure(server: Posthouse | Postfix, number: int, size: int, sessions: int) 
     os.sync()  # nobody pays for what others left to be written
     before, logged = used(server.pids), used(server.pids, "postlogd")
     began = time.monotonic()
-    driven, client_cpu, took = drive(server.port, work, sessions)
-    connecting = time.monotonic() - began - driven
-    server.wait(number)
+    with Peak(server.pids) as peak:
+        driven, client_cpu, took = drive(server.port, work, sessions)
+        connecting = time.monotonic() - began - driven
+        server.wait(number)
     seconds = max(driven, time.monotonic() - began - connecting) if isinstance(server, Postfix) else driven
     after, log_after = used(server.pids), used(server.pids, "postlogd")
     text_seconds = server.catch_up()
@@ -534,6 +580,7 @@ def measure(server: Posthouse | Postfix, number: int, size: int, sessions: int) 
         statistics.median(took),
         text_seconds,
         (used(server.pids) - after) * per,
+        peak.most,
     )
 
 
@@ -547,6 +594,7 @@ def show(size: int, sessions: int, found: dict[str, list[Burst]]) -> None:
     line = f"{size // 1000:>5} KB, {sessions:>2} sessions "
     for bursts in found.values():
         line += f"{middle(bursts, 'rate'):11.0f}{middle(bursts, 'cpu'):10.2f}{middle(bursts, 'median') * 1000:9.1f}"
+        line += f"{max(burst.memory for burst in bursts):6.0f}"
     if len(found) == 2:
         rate, taken = ([middle(bursts, name) for bursts in found.values()] for name in ("rate", "cpu"))
         line += f"   speed x{rate[0] / rate[1]:.2f}, CPU x{taken[0] / taken[1]:.2f}"
@@ -589,8 +637,10 @@ def main() -> None:
         for server in servers:
             server.catch_up()
             measure(server, 100, 10_000, 8)  # processes are started, statements compiled
-        names = "".join(f"{server.name + ' msg/s':>19}{'CPU':>5}{'ms':>6}" for server in servers)
-        print(f"CPU: seconds per 1,000 messages; ms: MAIL to 250, median\n{'':12}{names}")
+        names = "".join(f"{server.name + ' msg/s':>19}{'CPU':>5}{'ms':>6}{'MB':>6}" for server in servers)
+        print(
+            f"CPU: seconds per 1,000 messages; ms: MAIL to 250, median; MB: memory at the peak\n{'':12}{names}"
+        )
         for number, size, sessions in (
             (given.messages // 2, 2_000, 1),
             (given.messages, 2_000, 8),

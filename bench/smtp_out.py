@@ -28,7 +28,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from smtp_in import ROOT, Postfix, message, used
+from smtp_in import ROOT, Peak, Postfix, message, used
 
 for _path in (str(ROOT / "src"), str(ROOT)):
     if _path not in sys.path:
@@ -211,8 +211,8 @@ def fill(server: Ours | Theirs, number: int, size: int, first: int) -> None:
         list(pool.map(some, range(8)))
 
 
-def measure(server: Ours | Theirs, number: int, size: int) -> tuple[float, float]:
-    """Messages a second, and seconds of CPU per 1,000."""
+def measure(server: Ours | Theirs, number: int, size: int) -> tuple[float, float, float]:
+    """Messages a second, seconds of CPU per 1,000, and MB of memory at the peak."""
     server.hold()
     fill(server, number, size, int(time.time()) * 50)
     deadline = time.monotonic() + 120
@@ -227,15 +227,16 @@ def measure(server: Ours | Theirs, number: int, size: int) -> tuple[float, float
     deadline = time.monotonic() + 300
     # From the first one that left: giving the order costs a process, with both.
     began, left, number_left = time.monotonic(), number, 0
-    while left:
-        left, found = server.waiting(), left
-        if found == number > left:
-            began, number_left = time.monotonic(), left
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{server.name} still has {left}")
-        time.sleep(0.01)
-    took = time.monotonic() - began
-    return number_left / took, (used(server.pids) - before) * 1000 / number
+    with Peak(server.pids) as peak:
+        while left:
+            left, found = server.waiting(), left
+            if found == number > left:
+                began, number_left = time.monotonic(), left
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{server.name} still has {left}")
+            time.sleep(0.01)
+        took = time.monotonic() - began
+    return number_left / took, (used(server.pids) - before) * 1000 / number, peak.most
 
 
 def main() -> None:
@@ -263,13 +264,17 @@ def main() -> None:
         for number, size in ((given.messages, 2_000), (given.messages, 10_000), (given.large, 1_000_000)):
             if not number:
                 continue
-            found: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
+            found: dict[str, list[tuple[float, float, float]]] = {server.name: [] for server in servers}
             for _ in range(given.rounds):
                 for server in servers:
                     found[server.name].append(measure(server, number, size))
-            rates = {name: statistics.median(rate for rate, _ in rows) for name, rows in found.items()}
-            costs = {name: statistics.median(cost for _, cost in rows) for name, rows in found.items()}
-            line = "".join(f"   {name} {rates[name]:6.0f}/s CPU {costs[name]:6.2f}" for name in found)
+            rates = {name: statistics.median(row[0] for row in rows) for name, rows in found.items()}
+            costs = {name: statistics.median(row[1] for row in rows) for name, rows in found.items()}
+            peaks = {name: max(row[2] for row in rows) for name, rows in found.items()}
+            line = "".join(
+                f"   {name} {rates[name]:6.0f}/s CPU {costs[name]:6.2f} {peaks[name]:4.0f} MB"
+                for name in found
+            )
             print(
                 f"{size // 1000:>5} KB{line}   speed x{rates['posthouse'] / rates['postfix']:.2f}, "
                 f"CPU x{costs['posthouse'] / costs['postfix']:.2f}",
