@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from typing import NewType
 
 from attrs import evolve, field, frozen
 
@@ -30,7 +29,6 @@ __all__ = [
     "ItemDraft",
     "MailGroup",
     "Mark",
-    "Millis",
     "News",
     "NextHop",
     "OutboxRow",
@@ -40,8 +38,6 @@ __all__ = [
     "TlsSession",
     "evolve",
 ]
-
-Millis = NewType("Millis", int)
 
 
 class FolderType(IntEnum):

@@ -19,8 +19,9 @@ class FullnessTests(HouseCase):
 
     def quota(self, per_cent: int) -> None:
         """So that Bob's mailbox is so full."""
-        size = self.db.read_now(lambda tx: accounts.mailbox_size(tx, self.bob.mailbox_id))[0]
-        limit = size * 100 // per_cent
+        usage = self.db.read_now(lambda tx: quotas.usage(tx, self.bob.mailbox_id, 0))
+        assert usage is not None
+        limit = usage.size * 100 // per_cent
         self.db.write_now(lambda tx: accounts.set_quota(tx, self.bob.mailbox_id, limit))
         self.directory.forget()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
@@ -115,9 +116,7 @@ class SubmissionTests(HouseCase):
         self.assertTrue(sent.message_id.endswith("@mx.here.example"))
 
     def test_a_name_beyond_ascii_is_encoded(self) -> None:
-        self.db.write_now(lambda tx: accounts.set_name(tx, self.ann.id, "Änn"))
-        account = self.db.read_now(lambda tx: accounts.account_by_id(tx, self.ann.id))
-        self.submit(b"To: bob@here.example\r\n\r\nhi\r\n", account=account)
+        self.submit(b"To: bob@here.example\r\n\r\nhi\r\n", account=evolve(self.ann, name="Änn"))
         self.assertTrue(self.items(self.bob)[0].trace.isascii())
         self.assertEqual(self.items(self.bob)[0].sender, '"Änn" <ann@here.example>')
 

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from posthouse.errors import AuthFailed, NotPermitted, TooManyAttempts, TryLater
 from posthouse.http.basic import authenticated
-from posthouse.http.reply import Reply, text_reply
+from posthouse.http.reply import Reply
 from posthouse.http.request import Request
 from posthouse.http.resource import AsyncResource
 from posthouse.interfaces import IAuthenticator
@@ -67,7 +67,7 @@ class ResourceTests(SynchronousTestCase):
 
         async def wait(request: Request) -> Reply:
             await Deferred(cancelled.append)
-            return text_reply("never")
+            return Reply(b"never")
 
         wire = Wire(_Does(wait)).get("/")
         self.assertEqual(wire.out, b"")
@@ -102,7 +102,7 @@ class ResourceTests(SynchronousTestCase):
 
         async def ignore(request: Request) -> Reply:
             await stubborn
-            return text_reply("late")
+            return Reply(b"late")
 
         wire = Wire(_Does(ignore)).get("/")
         wire.lose()
@@ -113,7 +113,7 @@ class ResourceTests(SynchronousTestCase):
 
         async def wait(request: Request) -> Reply:
             await waiting
-            return text_reply("never")
+            return Reply(b"never")
 
         wire = Wire(_Does(wait)).get("/")
         waiting.cancel()
@@ -135,7 +135,7 @@ class BasicTests(SynchronousTestCase):
         authenticator = _Authenticator(answer)
 
         async def who(request: Request) -> Reply:
-            return text_reply((await authenticated(request, authenticator)).address)
+            return Reply((await authenticated(request, authenticator)).address.encode())
 
         return Wire(_Does(who)).get("/", *headers), authenticator
 
@@ -161,7 +161,7 @@ class BasicTests(SynchronousTestCase):
             await authenticated(request, _Authenticator(ANN))
             waiting.append(Deferred())
             await waiting[-1]
-            return text_reply("news")
+            return Reply(b"news")
 
         wire = Wire(_Does(park)).get("/", "Authorization: Basic YTpi")
         wire.site.turn_out(ANN.id + 1)

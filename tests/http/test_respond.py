@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from posthouse.errors import TryLater
-from posthouse.http.reply import Reply, json_reply, text_reply
+from posthouse.http.reply import Reply, json_reply
 from posthouse.http.request import Request
 from posthouse.http.resource import AsyncResource
 from posthouse.http.respond import accepts_gzip
@@ -51,7 +51,7 @@ class _Source:
 
 class SendTests(SynchronousTestCase):
     def test_a_small_answer_has_its_length(self) -> None:
-        wire = Wire(_Gives(text_reply("hällo"))).get("/", GZIP)
+        wire = Wire(_Gives(Reply("hällo".encode(), content_type=b"text/plain; charset=utf-8"))).get("/", GZIP)
         self.assertEqual(wire.headers["content-length"], "6")
         self.assertEqual(wire.headers["content-type"], "text/plain; charset=utf-8")
         self.assertEqual(wire.body, "hällo".encode())
@@ -129,7 +129,7 @@ class SendTests(SynchronousTestCase):
         self.assertEqual(gzip.decompress(wire.body), b"firstsecond")
 
     def test_head_has_the_headers_only(self) -> None:
-        wire = Wire(_Gives(text_reply("hello"))).get("/", method="HEAD")
+        wire = Wire(_Gives(Reply(b"hello"))).get("/", method="HEAD")
         self.assertEqual((wire.headers["content-length"], wire.body), ("5", b""))
 
     def test_http_1_0_gets_no_chunks(self) -> None:

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
 from posthouse.daemon.listeners import over_tls
-from posthouse.http.site import Leaf, Redirect, Router, Site
+from posthouse.http.site import Leaf, Router, Site
 from tests.http.wire import Wire
 
 
@@ -40,7 +40,6 @@ def _router() -> Router:
             "autodiscover/autodiscover.xml": _Name("pox"),
             "autodiscover/autodiscover.json": _Name("json"),
             "tree": tree,
-            "old": Redirect(b"/new", 301),
             "": _Name("home"),
         }
     )
@@ -77,15 +76,11 @@ class RouterTests(SynchronousTestCase):
             wire = self.get(target[:15_000])
             self.assertEqual((wire.status, wire.body), (404, b"Not found\n"))
 
-    def test_a_redirect(self) -> None:
-        wire = self.get("/old")
-        self.assertEqual((wire.status, wire.headers["location"], wire.body), (301, "/new", b""))
-
     @settings(max_examples=60, deadline=None)
     @given(st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=60))
     def test_any_target_is_answered(self, target: str) -> None:
         wire = Wire(_router()).get("/" + target)
-        self.assertIn(wire.status, (200, 301, 302, 400, 404))
+        self.assertIn(wire.status, (200, 400, 404))
 
 
 class _Doors:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from posthouse.junk.bayes import ENOUGH, Learned, is_ready, probability
+from posthouse.junk.bayes import Learned, probability
 
 LEARNED = Learned(40, 60)
 
@@ -46,8 +46,3 @@ class ProbabilityTests(SynchronousTestCase):
         self, known: dict[int, tuple[int, int]], junk: int, good: int
     ) -> None:
         self.assertTrue(0.0 <= probability(list(known), known, Learned(junk, good)) <= 1.0)
-
-    def test_nobody_is_asked_too_early(self) -> None:
-        self.assertFalse(is_ready(Learned(ENOUGH, ENOUGH - 1)))
-        self.assertFalse(is_ready(Learned(ENOUGH - 1, ENOUGH)))
-        self.assertTrue(is_ready(Learned(ENOUGH, ENOUGH)))

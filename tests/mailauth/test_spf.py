@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from posthouse.dns.codec import Status
-from posthouse.mailauth.spf import RESULTS, SpfResult, check_helo, check_host, check_mail_from
+from posthouse.mailauth.spf import SpfResult, check_helo, check_host, check_mail_from
 from tests.mailauth.zone import Zone, run
 
 CLIENT = "1.2.3.4"
@@ -322,7 +322,9 @@ class BoundsTests(SynchronousTestCase):
         world = zone("v=spf1 " + "".join(parts))
         for peer in (CLIENT, CLIENT6, "nonsense"):
             found = run(check_mail_from(peer, helo, f"{local}@example.com", world.lookup))
-            self.assertIn(found.result, RESULTS)
+            self.assertIn(
+                found.result, ("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror")
+            )
 
 
 class OracleTests(SynchronousTestCase):

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from posthouse.errors import Malformed
 from posthouse.pim.ical import read_ical
 from posthouse.pim.invitation import Invitation, read_invitation
-from posthouse.pim.object_ids import global_object_id, uid_of
+from posthouse.pim.object_ids import global_object_id
 from posthouse.pim.pattern import read_pattern
 from posthouse.pim.zones import Zones, fixed_blob, read_moment, read_zone
 from tests.pim.texts import BERLIN, EVENT, calendar
@@ -262,7 +262,6 @@ class ObjectIdTests(SynchronousTestCase):
             "00007643616C2D55696401000000" + b"{81412D3C-2A24-4E9D-B20E-11F7BBE92799}".hex() + "00"
         )
         self.assertEqual(data.hex().upper(), expected.upper())
-        self.assertEqual(uid_of(data), "{81412D3C-2A24-4E9D-B20E-11F7BBE92799}")
 
     def test_an_id_of_outlook_is_itself_and_tells_the_day(self) -> None:
         uid = (
@@ -275,7 +274,6 @@ class ObjectIdTests(SynchronousTestCase):
         self.assertEqual(global_object_id(uid).hex().upper(), uid)
         instance = global_object_id(uid, date(2026, 7, 8))
         self.assertEqual(instance[16:20], bytes((0x07, 0xEA, 7, 8)))
-        self.assertEqual(uid_of(instance), uid)
+        self.assertEqual((instance[:16] + bytes(4) + instance[20:]).hex().upper(), uid)
         vcal = global_object_id("x", date(2026, 7, 8))
         self.assertEqual(vcal[16:20], bytes((0x07, 0xEA, 7, 8)))
-        self.assertEqual(uid_of(vcal), "x")

@@ -91,8 +91,6 @@ class PeopleTests(SynchronousTestCase):
         account = self.db.read_now(lambda tx: accounts.account_by_id(tx, self.bob.id))
         assert account is not None
         self.assertEqual(account.name, "Barry Johnson")
-        self.db.write_now(lambda tx: accounts.set_name(tx, self.bob.id, "Robert"))
-        self.assertEqual((self.found("robert"), self.found("barry")), (["Robert"], []))
 
     def test_who_leaves_the_house_leaves_the_directory(self) -> None:
         person = self.some("bob@example.org")

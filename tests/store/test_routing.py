@@ -80,7 +80,7 @@ class RouteTests(SynchronousTestCase):
         self.alias("postmaster@example.org", "eve@other.example")
         self.leads("postmaster@example.org", "eve")
         self.leads("abuse@example.org", "bob")
-        self.db.write_now(lambda tx: accounts.set_admin(tx, self.bob.id, False))
+        self.db.write_now(lambda tx: tx.execute("UPDATE account SET admin = 0 WHERE id = ?", (self.bob.id,)))
         self.leads("abuse@example.org", "ann")
 
     def test_a_huge_web_of_aliases_ends(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-__all__ = ["Reply", "json_reply", "text_reply"]
+__all__ = ["Reply", "json_reply"]
 
 
 @frozen
@@ -26,8 +26,3 @@ class Reply:
 def json_reply(value: Any, code: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
     """A value as JSON in UTF-8."""
     return Reply(json.dumps(value, ensure_ascii=False).encode(), code, b"application/json", headers)
-
-
-def text_reply(text: str, code: int = 200) -> Reply:
-    """A line of plain text."""
-    return Reply(text.encode(), code, b"text/plain; charset=utf-8")

@@ -21,7 +21,7 @@ from posthouse.http.channel import Channel
 from posthouse.http.limits import HttpLimits
 from posthouse.http.request import Request
 
-__all__ = ["Doors", "Gone", "Leaf", "Redirect", "Router", "Site"]
+__all__ = ["Doors", "Gone", "Leaf", "Router", "Site"]
 
 _log = Logger("posthouse.http")
 
@@ -50,19 +50,6 @@ class Gone(Leaf):
         request.setResponseCode(404)
         request.setHeader(b"content-type", b"text/plain; charset=utf-8")
         return b"Not found\n"
-
-
-class Redirect(Leaf):
-    """It is elsewhere on this site."""
-
-    def __init__(self, target: bytes, code: int = 302) -> None:
-        self.target, self.code = target, code
-
-    def render(self, request: Any) -> bytes:
-        request.setResponseCode(self.code)
-        request.setHeader(b"location", self.target)
-        request.setHeader(b"content-length", b"0")
-        return b""
 
 
 class Router(Leaf):

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-__all__ = ["ENOUGH", "Learned", "is_ready", "probability"]
+__all__ = ["ENOUGH", "Learned", "probability"]
 
 #: messages of each kind before the filter is asked
 ENOUGH = 30
@@ -33,11 +33,6 @@ class Learned:
 
     junk: int = 0
     good: int = 0
-
-
-def is_ready(learned: Learned, enough: int = ENOUGH) -> bool:
-    """Is there enough of both kinds?"""
-    return learned.junk >= enough and learned.good >= enough
 
 
 def probability(tokens: Sequence[int], known: Mapping[int, tuple[int, int]], learned: Learned) -> float:

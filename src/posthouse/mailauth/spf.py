@@ -20,9 +20,8 @@ from posthouse.mailauth.lookup import Answer, Lookup, dns_name, failed, found, i
 from posthouse.mailauth.spf_macro import NEEDS_NAME, as_domain, expand, is_explanation
 from posthouse.mailauth.spf_record import SpfRecord, SpfTerm, is_spf, parse_spf
 
-__all__ = ["RESULTS", "SpfResult", "check_helo", "check_host", "check_mail_from"]
+__all__ = ["SpfResult", "check_helo", "check_host", "check_mail_from"]
 
-RESULTS = ("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror")
 _MAX_TERMS = 10
 _MAX_VOID = 2
 _MAX_HOSTS = 10

@@ -37,10 +37,3 @@ def _outlook(uid: str) -> bytes | None:
     except ValueError:
         return None
     return data if struct.unpack_from("<I", data, 36)[0] == len(data) - 40 else None
-
-
-def uid_of(data: bytes) -> str:
-    """The UID that a structure stands for."""
-    if data[40:52] == _MARK and len(data) > 52:
-        return data[52:].rstrip(b"\0").decode("utf-8", "replace")
-    return (data[:16] + bytes(4) + data[20:]).hex().upper()

@@ -24,7 +24,7 @@ from posthouse.store.domains import (
     require_own_addresses,
 )
 from posthouse.store.folders import insert_folder
-from posthouse.store.people import Kind, forget_person, person_by_address, remember_person, set_person
+from posthouse.store.people import Kind, forget_person, remember_person
 from posthouse.store.routing import add_alias, aliases, delete_alias, owned_addresses, route
 from posthouse.store.transaction import Transaction
 
@@ -49,13 +49,10 @@ __all__ = [
     "find_login",
     "is_local_domain",
     "mailbox_guid",
-    "mailbox_size",
     "owned_addresses",
     "password_hash",
     "route",
-    "set_admin",
     "set_enabled",
-    "set_name",
     "set_password",
     "set_quota",
     "touch_app_password",
@@ -194,19 +191,6 @@ def set_enabled(tx: Transaction, account_id: int, enabled: bool) -> None:
     _set(tx, account_id, "enabled", int(enabled))
 
 
-def set_admin(tx: Transaction, account_id: int, admin: bool) -> None:
-    """Make an account an administrator, or no longer one. :raises NoSuchAccount: gone."""
-    _set(tx, account_id, "admin", int(admin))
-
-
-def set_name(tx: Transaction, account_id: int, name: str) -> None:
-    """Change the display name, in the directory, too. :raises NoSuchAccount: gone."""
-    _set(tx, account_id, "name", clean(name))
-    account = account_by_id(tx, account_id)
-    if account is not None and person_by_address(tx, account.address) is not None:
-        set_person(tx, account.address, {"name": account.name})
-
-
 def directory_name(tx: Transaction, account_id: int) -> str:
     """The account's name in the directory, the same for ever. :raises NoSuchAccount: gone."""
     found = tx.value("SELECT directory_name FROM account WHERE id = ? AND deleting = 0", (account_id,))
@@ -221,14 +205,6 @@ def mailbox_guid(tx: Transaction, mailbox_id: int) -> bytes:
     if found is None:
         raise NoSuchAccount
     return bytes(found)
-
-
-def mailbox_size(tx: Transaction, mailbox_id: int) -> tuple[int, int | None]:
-    """(bytes of all items, quota in bytes, None for that of everybody). :raises NoSuchAccount: gone."""
-    row = tx.one("SELECT size, quota FROM mailbox WHERE id = ?", (mailbox_id,))
-    if row is None:
-        raise NoSuchAccount
-    return row[0], row[1]
 
 
 def set_quota(tx: Transaction, mailbox_id: int, quota: int | None) -> None:

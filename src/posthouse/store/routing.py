@@ -29,7 +29,6 @@ __all__ = [
     "OWNER",
     "add_alias",
     "aliases",
-    "canonical",
     "delete_alias",
     "is_taken",
     "owned_addresses",
@@ -88,12 +87,6 @@ class _Walk:
             waiting += [one for one in targets or () if one not in seen]
             seen.update(waiting)
         return False
-
-
-def canonical(tx: Transaction, folded: str) -> str:
-    """The address itself, or what it is in the domain that its own stands for."""
-    local, at, domain = folded.rpartition("@")
-    return f"{local}{at}{real_domain(tx, domain)}" if at else folded
 
 
 def route(tx: Transaction, folded_address: str) -> Recipient:

@@ -15,7 +15,6 @@ from posthouse.wbxml.tags import GetItemEstimate as G
 from posthouse.wbxml.tree import E, Element
 
 INVALID_COLLECTION = 2
-NOT_PRIMED = 3
 BAD_KEY = 4
 
 #: R5646, R5647
