@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from posthouse.eas import policy, trace, wipe
 from posthouse.eas.call import Answer, Call, Result
+from posthouse.eas.callers import Callers
 from posthouse.eas.clients import Deviation, deviation
 from posthouse.eas.encoding import decode_body, encode_answer
 from posthouse.eas.flood import Flood, FloodGuard
@@ -29,9 +30,7 @@ from posthouse.eas.versions import DEFAULT, Version, parse_version, write_versio
 from posthouse.errors import Malformed, PosthouseError, TooLarge, TryLater
 from posthouse.http.reply import Reply
 from posthouse.model import Account, Device, DeviceAccess
-from posthouse.store import devices, policies
-from posthouse.store.policies import Rule
-from posthouse.store.transaction import Transaction
+from posthouse.store import devices
 from posthouse.wbxml.decode import Limits
 from posthouse.wbxml.encode import encode
 from posthouse.wbxml.tree import Element
@@ -93,6 +92,7 @@ class Pipeline:
         self._settings = services.settings
         self._commands = commands()
         self._limits = Limits(max_bytes=self._settings.max_request)
+        self._callers = Callers(services)
         self._flood = FloodGuard(self._settings.requests_per_minute)
         self.versions = write_versions(self._settings.versions[-1])
         self.command_list = write_commands()
@@ -132,7 +132,9 @@ class Pipeline:
         if not query.device_type_valid:
             raise StatusError(Status.DEVICE_TYPE_MISSING_OR_INVALID)
         await self._spare(account, query, incoming.peer, progress)
-        progress.device = device = await self._device(account, query, agent, progress)
+        known = await self._callers.known(account, query, agent, progress.version)
+        progress.device = device = known.device
+        progress.policy, progress.barred = known.policy, known.barred
         self._admit(device, special, progress, query.command)
         command = self._command(query, progress.version)
         progress.call = call = Call(
@@ -218,71 +220,6 @@ class Pipeline:
         if not command.since <= version <= command.until:
             raise StatusError(Status.VERSION_NOT_SUPPORTED, f"{command.name} at {write_version(version)}")
         return command
-
-    async def _device(self, account: Account, query: Query, agent: str, progress: _Progress) -> Device:
-        """The device's row, written only when there is something new to say of it; notes its policy."""
-        now = int(self._services.clock.seconds() * 1000)
-        protocol = write_version(progress.version)
-        default = self._settings.policy_name
-
-        def find(tx: Transaction) -> Device | None:
-            return devices.find_device(tx, account.id, query.device_id, query.device_type)
-
-        def look(tx: Transaction) -> tuple[Device | None, Rule]:
-            return find(tx), policies.rule_for(tx, account.id, default)
-
-        def touch(tx: Transaction) -> Device:
-            known = find(tx)
-            if known is None:
-                self._make_room(tx, account, now)
-            device = devices.seen_device(
-                tx, account.id, query.device_id, query.device_type, agent, protocol, now
-            )
-            devices.update_device(tx, device.id, last_command=query.command)
-            return device if known is not None else self._welcome(tx, device)
-
-        device, rule = await self._services.db.read(look)
-        progress.barred = rule.new_devices == DeviceAccess.BLOCKED
-        if progress.barred and device is None:
-            raise StatusError(
-                Status.USER_DISABLED_FOR_SYNC, "no phones for this user"
-            )  # R4869; nothing is kept
-        if rule.policy:
-            progress.policy = policy.policy_by_name(rule.policy, rule.settings)
-        else:
-            progress.policy = self._settings.policy
-        if (
-            device is None
-            or device.user_agent != agent
-            or device.protocol != protocol
-            or not 0 <= now - device.last_seen < self._settings.seen_every
-        ):
-            device = await self._services.db.write(touch)
-        assert device is not None
-        return device
-
-    def _welcome(self, tx: Transaction, device: Device) -> Device:
-        """A device that came for the first time: let in, or held until an administrator looked at it."""
-        access = policies.rule_for(tx, device.account_id, "").new_devices
-        if access is None:
-            access = DeviceAccess.QUARANTINED if self._settings.hold_new else DeviceAccess.ALLOWED
-        if access != device.access:
-            devices.update_device(tx, device.id, access=access)
-            device = evolve(device, access=access)
-        return device
-
-    def _make_room(self, tx: Transaction, account: Account, now: int) -> None:
-        """See to it that an account may have one more device.
-
-        :raises StatusError: 177.
-        """
-        known = devices.devices(tx, account.id)
-        if len(known) < self._settings.max_devices:
-            return
-        stalest = min(known, key=lambda device: device.last_seen)
-        if now - stalest.last_seen < self._settings.stale_after:
-            raise StatusError(Status.MAXIMUM_DEVICES_REACHED, f"{len(known)} devices")
-        devices.delete_device(tx, stalest.id)
 
     async def _take_body(self, call: Call, command: Command, incoming: Incoming) -> None:
         data = await incoming.body()
