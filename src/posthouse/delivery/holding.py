@@ -14,6 +14,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from posthouse.delivery.alarm import Alarm
 from posthouse.delivery.bounce import Original
 from posthouse.delivery.message import Message, message_of
 from posthouse.delivery.submission import Parcel, Submission
@@ -48,34 +49,29 @@ class Holding:
     _running: bool = field(default=False, init=False)
     _looking: Deferred[Any] | None = field(default=None, init=False)
     _again: bool = field(default=False, init=False)
-    _timer: Any = field(default=None, init=False)
+    _alarm: Alarm = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._alarm = Alarm(self.clock, self._wake)
 
     def start(self) -> None:
         """Look now, and whenever something is due."""
         self._running = True
-        self._sleep(0.0)
+        self._alarm.set(0.0)
 
     def stop(self) -> Deferred[Any] | None:
         """Begin nothing new; fires when the message under way is done."""
         self._running = False
-        self._sleep(None)
+        self._alarm.off()
         return self._looking
 
     def poke(self) -> None:
         """Something was held: its time may come first. Cheap, at any time."""
         if self._running:
             self._again = True
-            self._sleep(0.0)
-
-    def _sleep(self, delay: float | None) -> None:
-        if self._timer is not None and self._timer.active():
-            if delay is not None and self._timer.getTime() <= self.clock.seconds() + delay:
-                return
-            self._timer.cancel()
-        self._timer = None if delay is None else self.clock.callLater(delay, self._wake)
+            self._alarm.set(0.0)
 
     def _wake(self) -> None:
-        self._timer = None
         if self._looking is not None:
             return
         looking: Deferred[Any] = Deferred.fromCoroutine(self._look())
@@ -87,7 +83,7 @@ class Holding:
             if not isinstance(result, float):
                 _log.failure("what waits cannot be sent", result, event="held.broken")
             if self._running:
-                self._sleep(0.0 if self._again else delay)
+                self._alarm.set(0.0 if self._again else delay)
 
         looking.addBoth(done)
 

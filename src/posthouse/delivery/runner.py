@@ -19,6 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from posthouse.delivery.alarm import Alarm
 from posthouse.delivery.attempt import Attempt, Outcome, Sender
 from posthouse.delivery.backlog import Backlog
 from posthouse.delivery.lanes import Lanes
@@ -53,7 +54,7 @@ class Runner:
     _running: bool = field(default=False, init=False)
     _looking: bool = field(default=False, init=False)
     _again: bool = field(default=False, init=False)
-    _timer: Any = field(default=None, init=False)
+    _alarm: Alarm = field(init=False)
     _next: Any = field(default=None, init=False)
     _waiting: OrderedDict[str, Line[Attempt]] = field(factory=OrderedDict, init=False)
     _ready: OrderedDict[str, None] = field(factory=OrderedDict, init=False)  # keys that may have a free lane
@@ -64,6 +65,9 @@ class Runner:
     def busy(self) -> int:
         """Attempts that run now."""
         return self.lanes.active
+
+    def __attrs_post_init__(self) -> None:
+        self._alarm = Alarm(self.clock, self._wake)
 
     def start(self) -> Deferred[None]:
         """Free what a crash left leased, then work; fires when the first look is done."""
@@ -89,7 +93,7 @@ class Runner:
 
     async def _stop(self) -> None:
         self._running = False
-        self._set_timer(None)
+        self._alarm.off()
         if self._next is not None and self._next.active():
             self._next.cancel()
         self._waiting.clear()
@@ -116,19 +120,11 @@ class Runner:
     def hear(self) -> None:
         """Something was queued: look soon. Cheap, at any time."""
         if self._running:
-            self._set_timer(0.0)
+            self._alarm.set(0.0)
 
     # -- looking -------------------------------------------------------------------------------------------
 
-    def _set_timer(self, delay: float | None) -> None:
-        if self._timer is not None and self._timer.active():
-            if delay is not None and self._timer.getTime() <= self.clock.seconds() + delay:
-                return
-            self._timer.cancel()
-        self._timer = None if delay is None else self.clock.callLater(delay, self._wake)
-
     def _wake(self) -> None:
-        self._timer = None
         looking = Deferred.fromCoroutine(self._look())
         looking.addErrback(lambda failure: _log.failure("the queue stumbled", failure, event="outbox.broken"))
 
@@ -152,7 +148,7 @@ class Runner:
         finally:
             self._looking = False
             if self._running:
-                self._set_timer(delay)
+                self._alarm.set(delay)
 
     async def _read(self) -> float:
         """Learn of due rows. Returns in how many seconds to look again."""
@@ -232,4 +228,4 @@ class Runner:
         if self._waiting and (self._next is None or not self._next.active()):
             self._next = self.clock.callLater(0, self._begin)
         # The rows just written may be due soon, and a store that was busy leaves rows due now.
-        self._set_timer(_STORE_PAUSE if failed or self._waiting else 0.0)
+        self._alarm.set(_STORE_PAUSE if failed or self._waiting else 0.0)
