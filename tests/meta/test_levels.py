@@ -16,6 +16,7 @@ LEVELS = {
     "interfaces": 0,
     "config": 0,
     "settings": 0,
+    "peers": 0,
     "policy": 0,
     "wbxml": 1,
     "mime": 1,

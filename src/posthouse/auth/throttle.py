@@ -24,6 +24,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field, frozen
 
 from posthouse.errors import TooManyAttempts
+from posthouse.peers import peer_address
 
 __all__ = ["Limits", "Throttle", "address_keys"]
 
@@ -97,23 +98,13 @@ class _Count:
 @lru_cache(maxsize=4096)
 def address_keys(peer: str) -> tuple[tuple[str, int], ...]:
     """The networks that stand for an address, the narrowest first, each with the factor of its limit."""
-    address = _parse(peer)
+    address = peer_address(peer)
     if address is None:
         return ((peer[:64], 1),)
     widths = ((32, 1), (24, 3)) if address.version == 4 else ((64, 1), (48, 3))
     return tuple(
         (str(ipaddress.ip_network((address, width), strict=False)), factor) for width, factor in widths
     )
-
-
-def _parse(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 @define(eq=False)
@@ -211,7 +202,7 @@ class Throttle:
         """Loopback, listed networks, and "" (nobody: a call from inside)."""
         known = self._is_exempt.get(peer)
         if known is None:
-            address = _parse(peer)
+            address = peer_address(peer)
             known = not peer or (
                 address is not None and any(address in network for network in self._networks)
             )

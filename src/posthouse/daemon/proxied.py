@@ -8,7 +8,7 @@ closed without a word. From anybody else a header means nothing: it is read as t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.address import IPv4Address as V4
@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from posthouse.daemon.proxyheader import read_header
 from posthouse.errors import Malformed
+from posthouse.peers import peer_address
 
 __all__ = ["HEADER_SECONDS", "MAX_WAITING", "Proxied"]
 
@@ -112,12 +113,9 @@ class Proxied(Factory):
 
     def speaks_for_others(self, host: str) -> bool:
         """Is this the address of a balancer?"""
-        try:
-            address = ip_address(host.partition("%")[0])
-        except ValueError:
+        address = peer_address(host)
+        if address is None:
             return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
         return any(address.version == network.version and address in network for network in self._networks)
 
     def buildProtocol(self, addr: Any) -> Any:

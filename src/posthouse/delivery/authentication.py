@@ -27,6 +27,7 @@ from posthouse.mailauth.lookup import dns_name
 from posthouse.mime.addresses import fold_address, parse_mailboxes
 from posthouse.mime.headers import values_of
 from posthouse.model import Envelope
+from posthouse.peers import peer_address
 
 __all__ = ["Verdict", "Verifier", "author_of", "authors_of", "feed_body"]
 
@@ -138,12 +139,10 @@ class Verifier:
         """Is the message from a stranger on the network?"""
         if envelope.account_id is not None or not envelope.peer:
             return False
-        try:
-            address = ipaddress.ip_address(envelope.peer.partition("%")[0])
-        except ValueError:
+        address = peer_address(envelope.peer)
+        if address is None or address.is_loopback:
             return False
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return not mapped.is_loopback and not any(mapped in network for network in self._networks)
+        return not any(address in network for network in self._networks)
 
     async def check(self, envelope: Envelope, message: Message) -> Verdict:
         """What to do with a message, and the header that says why.

@@ -19,6 +19,7 @@ from posthouse.errors import ComeAgain
 from posthouse.interfaces import IDatabase
 from posthouse.mime.addresses import fold_address
 from posthouse.model import Envelope
+from posthouse.peers import peer_address
 from posthouse.store import greetings, junk
 from posthouse.store.rules import Traits
 
@@ -63,11 +64,7 @@ def _knows(one: junk.Reputation) -> bool:
 
 def network_of(peer: str) -> str:
     """The network that hosts of one sender share: /24, or /64."""
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
+    address = peer_address(peer)
+    if address is None:
         return peer
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        address = mapped
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False))

@@ -8,10 +8,9 @@ Specifications: RFC 5782 2.1 (IPv4), 2.4 (IPv6), 2.3 (meanings); Spamhaus's code
 
 from __future__ import annotations
 
-import ipaddress
-
 from attrs import frozen
 
+from posthouse.peers import peer_address
 from posthouse.settings import split_zone
 
 __all__ = ["Zone", "is_error", "parse_zone", "question", "weighs"]
@@ -38,14 +37,8 @@ def parse_zone(text: str) -> Zone:
 
 def question(address: str, zone: Zone) -> str | None:
     """The name to ask for an A record of; None when the address is none that a list could know."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = getattr(ip, "ipv4_mapped", None)
-    if mapped is not None:
-        ip = mapped
-    if not ip.is_global:
+    ip = peer_address(address)
+    if ip is None or not ip.is_global:
         return None
     # Both kinds count the same way: bytes or nibbles backwards.
     return (

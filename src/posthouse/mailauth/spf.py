@@ -9,9 +9,7 @@ Specifications: RFC 7208; RFC 7208 4.6.4 for the limits.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from functools import lru_cache
 from typing import Any
 
 from attrs import define, field, frozen
@@ -19,14 +17,13 @@ from attrs import define, field, frozen
 from posthouse.mailauth.lookup import Answer, Lookup, dns_name, failed, found, is_within, query_name
 from posthouse.mailauth.spf_macro import NEEDS_NAME, as_domain, expand, is_explanation
 from posthouse.mailauth.spf_record import SpfRecord, SpfTerm, is_spf, parse_spf
+from posthouse.peers import PeerAddress, peer_address
 
 __all__ = ["SpfResult", "check_helo", "check_host", "check_mail_from"]
 
 _MAX_TERMS = 10
 _MAX_VOID = 2
 _MAX_HOSTS = 10
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @frozen
@@ -92,7 +89,7 @@ async def check_host(
     name = dns_name(domain)
     if name is None:
         return SpfResult("none", identity, domain[:255], "not a domain name")
-    address = _address(peer)
+    address = peer_address(peer)
     if address is None:
         return SpfResult("none", identity, name, "the client has no address")
     session = _Session(address, local_part[:320] or "postmaster", name, helo[:255], lookup, receiver, now)
@@ -103,23 +100,11 @@ async def check_host(
     return SpfResult(result, identity, name, reason, session.explanation if result == "fail" else "")
 
 
-@lru_cache(maxsize=4096)
-def _address(text: str) -> Address | None:
-    """An address; IPv4 within IPv6 is IPv4 (5)."""
-    try:
-        address: Address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
 @define(eq=False)
 class _Session:
     """One evaluation and what it has spent."""
 
-    address: Address
+    address: PeerAddress
     local_part: str
     sender_domain: str
     helo: str
@@ -214,7 +199,7 @@ class _Session:
         shift = bits - length
         own = int(self.address) >> shift
         for text in addresses:
-            other = _address(text)
+            other = peer_address(text)
             if other is not None and other.max_prefixlen == bits and int(other) >> shift == own:
                 return True
         return False
