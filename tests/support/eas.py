@@ -427,23 +427,6 @@ class Phone:
             self.folders[number] = RemoteFolder(number, parent, name, type)
         return answer
 
-    def folder_update(self, number: str, name: str, parent: str = "0") -> Answer:
-        """FolderUpdate."""
-        answer = self.command(
-            "FolderUpdate",
-            E(
-                FolderHierarchy.FolderUpdate,
-                E(FolderHierarchy.SyncKey, self.folder_key),
-                E(FolderHierarchy.ServerId, number),
-                E(FolderHierarchy.ParentId, parent),
-                E(FolderHierarchy.DisplayName, name),
-            ),
-        )
-        if answer.text(FolderHierarchy.Status) == "1":
-            self.folder_key = answer.text(FolderHierarchy.SyncKey)
-            self.folders[number].name, self.folders[number].parent = name, parent
-        return answer
-
     def folder_delete(self, number: str) -> Answer:
         """FolderDelete."""
         answer = self.command(

@@ -57,7 +57,7 @@ class IPhoneTests(TranscriptCase):
         )
 
     def test_ios_6_at_12_1(self) -> None:
-        self.the_whole_day("12.1", "Apple-iPhone4C1/903.176", quirk=True)
+        self.the_whole_day("12.1", "Apple-iPhone4C1/903.176")
 
     def test_ios_11_at_14_0(self) -> None:
         self.the_whole_day("14.0", "Apple-iPhone8C4/1504.100")
@@ -71,7 +71,7 @@ class IPhoneTests(TranscriptCase):
     def test_ios_18_at_16_1(self) -> None:
         self.the_whole_day("16.1", "Apple-iPhone15C2/2205.252")
 
-    def the_whole_day(self, version: str, agent: str, quirk: bool = False) -> None:
+    def the_whole_day(self, version: str, agent: str) -> None:
         for number in range(30):
             self.mail(f"Before {number}")
         phone = self.phone(version, agent)
