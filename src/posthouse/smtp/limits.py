@@ -78,7 +78,8 @@ class ConnectionLimits:
         self._per_minute = per_minute
         self._total = total
         self._exempt = tuple(ip_network(network, strict=False) for network in exempt)
-        self._known: dict[str, bool] = {}  # what `exempt` has said: it is asked several times for each message
+        # What `exempt` has said: it is asked several times for each message.
+        self._known: dict[str, bool] = {}
         self._open: dict[tuple[int, int, int], int] = {}
         self._recent: dict[tuple[int, int, int], int] = {}
         self._minute = 0
