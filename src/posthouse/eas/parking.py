@@ -7,7 +7,7 @@ device, or when its client goes away. Requests of one device for one collection 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
@@ -133,7 +133,7 @@ class Yard:
         self._locks: dict[tuple[int, str], tuple[DeferredLock, int]] = {}
         self._requests: OrderedDict[int, Any] = OrderedDict()
         self._written: OrderedDict[tuple[int, str], str] = OrderedDict()
-        self._history: OrderedDict[int, deque[tuple[int, str]]] = OrderedDict()
+        self._history: OrderedDict[int, tuple[tuple[int, str], ...]] = OrderedDict()
         self._under_way: dict[int, tuple[Request, float]] = {}
 
     @property
@@ -228,14 +228,11 @@ class Yard:
 
     def note(self, device: int, at: int, line: str) -> None:
         """Remember a request. :param at: milliseconds. :param line: about numbers and names only."""
-        lines = self._history.get(device)
-        if lines is None:
-            self._history[device] = lines = deque(maxlen=_LINES)
-            while len(self._history) > _REMEMBERED:
-                self._history.popitem(last=False)
-        else:
-            self._history.move_to_end(device)
-        lines.append((at, line))
+        # Tuples: a deque has room for 64 from the start, for each of thousands of devices.
+        before = self._history.pop(device, ())
+        self._history[device] = (*before[1 - _LINES :], (at, line))
+        while len(self._history) > _REMEMBERED:
+            self._history.popitem(last=False)
 
     def recent(self, device: int) -> list[tuple[int, str]]:
         """The last requests of a device, the oldest first."""

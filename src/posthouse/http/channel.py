@@ -45,10 +45,6 @@ class Channel(HTTPChannel):
     _requests_seen = 0
 
     def connectionMade(self) -> None:
-        limits = self._limits
-        self.MAX_LENGTH = limits.line
-        self.totalHeadersSize = limits.headers
-        self.maxHeaders = limits.header_count
         super().connectionMade()
         try:
             # A phone that went out of reach says nothing; the kernel notices in the end.

@@ -121,7 +121,18 @@ class Site(server.Site):
         self.hsts = hsts
         self._connections = count(1)
         self._present: dict[int, set[Request]] = {}
+        self.protocol = self._bounded()
         super().__init__(root, parsePOSTFormSubmission=False, timeout=self.limits.idle, reactor=reactor)
+
+    def _bounded(self) -> type[Channel]:
+        """The channel with our limits on its class: on each instance they would cost a kilobyte and a half."""
+        limits = self.limits
+        bounds = {
+            "MAX_LENGTH": limits.line,
+            "totalHeadersSize": limits.headers,
+            "maxHeaders": limits.header_count,
+        }
+        return type("Channel", (Channel,), bounds)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]
         host = str(getattr(addr, "host", ""))
