@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from posthouse.eas.statuses import Status, StatusError
 
@@ -23,8 +24,16 @@ _FORM = re.compile(
 
 def write_moment(moment: int) -> str:
     """Milliseconds since the epoch as "2026-07-29T19:25:37.817Z"."""
-    when = _NAIVE + timedelta(milliseconds=min(max(moment, _LEAST), _MOST))
-    return when.isoformat(timespec="milliseconds") + "Z"
+    day, rest = divmod(min(max(moment, _LEAST), _MOST), 86_400_000)
+    second, fraction = divmod(rest, 1000)
+    minute, second = divmod(second, 60)
+    return f"{_day(day)}T{minute // 60:02}:{minute % 60:02}:{second:02}.{fraction:03}Z"
+
+
+@lru_cache(4096)
+def _day(number: int) -> str:
+    """A date; mailboxes have few of them. :param number: days since the epoch."""
+    return (_NAIVE + timedelta(days=number)).date().isoformat()
 
 
 def read_moment(text: str, status: int = Status.INVALID_DATE_TIME) -> int:
